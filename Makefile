@@ -1,0 +1,49 @@
+# The two commands: `make demo` and `make test`. Everything lives in .venv; nothing outside the checkout is touched.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check format bench soak rules schema pins clean
+
+demo: $(VENV)/.dev
+	@rm -f demo.db demo.db-wal demo.db-shm
+	@$(BIN)/dsn-processor replay fixtures_eml --db sqlite:///demo.db --table
+
+test: check
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python tests/bench.py
+
+soak: $(VENV)/.dev
+	$(BIN)/python tests/soak.py
+
+# Generated files: the compiled rules and the published JSON Schema. A test fails while they are stale.
+rules: $(VENV)/.dev
+	$(BIN)/python -m dsn_processor.classify.compile
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dsn-processor needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Compile the pins anew (needs uv). Hashes, no index names.
+pins:
+	uv pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	uv pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) demo.db demo.db-wal demo.db-shm

@@ -1,0 +1,5 @@
+import sys
+
+from dsn_processor.cli import main
+
+sys.exit(main())

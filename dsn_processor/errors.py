@@ -1,0 +1,28 @@
+"""Our own faults. Bad mail is never one of them: it becomes facts with defects.
+
+DsnProcessorError
+ +-- ConfigurationError
+ |    +-- RulesError
+ +-- StoreError
+      +-- StoreBusyError
+"""
+
+
+class DsnProcessorError(Exception):
+    """Something of ours went wrong; the text says what to do about it."""
+
+
+class ConfigurationError(DsnProcessorError):
+    """A setting, an option's value or a rules file cannot be used."""
+
+
+class RulesError(ConfigurationError):
+    """A rules file has a row that cannot be used; the text names file and row."""
+
+
+class StoreError(DsnProcessorError):
+    """The database cannot be opened, read or written."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the database; trying again later helps."""
