@@ -1,6 +1,7 @@
 """Our own faults. Bad mail is never one of them: it becomes facts with defects.
 
 DsnProcessorError
+ +-- UsageError
  +-- ConfigurationError
  |    +-- RulesError
  +-- StoreError
@@ -10,6 +11,10 @@ DsnProcessorError
 
 class DsnProcessorError(Exception):
     """Something of ours went wrong; the text says what to do about it."""
+
+
+class UsageError(DsnProcessorError):
+    """What was asked for on the command line cannot be done."""
 
 
 class ConfigurationError(DsnProcessorError):

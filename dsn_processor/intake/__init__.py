@@ -1,0 +1,1 @@
+"""Where mail comes in: bytes and an envelope, before anybody looked."""

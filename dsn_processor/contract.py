@@ -1,0 +1,93 @@
+"""The published JSON shape of one mail (docs/parse.schema.json): keys are added, never renamed."""
+
+from typing import Any
+
+from dsn_processor.facts import (
+    Block,
+    Defect,
+    FeedbackReport,
+    InboundMessage,
+    Reading,
+    RecipientReport,
+    ReturnedMessage,
+    Verdict,
+)
+
+_TRUNCATED = Defect("message_truncated", "the mail is over the size limit: only its head was read")
+
+
+def describe_mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
+    parsed = reading.parsed
+    defects = (*parsed.defects, _TRUNCATED) if message.truncated else parsed.defects
+    return {
+        "source": message.source,
+        "kind": parsed.kind,
+        "message_id": parsed.message_id,
+        "date": parsed.date,
+        "from": parsed.from_,
+        "subject": parsed.subject,
+        "reporting_mta": parsed.reporting_mta,
+        "original_envelope_id": parsed.original_envelope_id,
+        "arrival_date": parsed.arrival_date,
+        "recipients": [
+            describe_recipient(report, verdict)
+            for report, verdict in zip(parsed.recipients, reading.verdicts, strict=True)
+        ],
+        "returned_message": None if parsed.returned_message is None else _returned(parsed.returned_message),
+        "feedback": None if parsed.feedback is None else _feedback(parsed.feedback),
+        "defects": [{"code": defect.code, "detail": defect.detail} for defect in defects],
+    }
+
+
+def describe_recipient(report: RecipientReport, verdict: Verdict | None) -> dict[str, Any]:
+    """``verdict`` is None for a recipient that there is nothing to judge about: delivered, relayed, ..."""
+    judged = verdict is not None
+    return {
+        "address": report.address,
+        "original": report.original,
+        "action": report.action,
+        "status": report.status,
+        "reply_code": report.reply_code,
+        "bounce_type": verdict.bounce_type if judged else None,
+        "reason": verdict.reason if judged else None,
+        "scope": verdict.scope if judged else None,
+        "confidence": verdict.confidence if judged else None,
+        "rule_id": verdict.rule_id if judged else None,
+        "evidence": [{"source": item.source, "text": item.text} for item in verdict.evidence]
+        if judged
+        else [],
+        "block": _block(verdict.block) if judged and verdict.block is not None else None,
+        "diagnostic_code": report.diagnostic_code,
+        "remote_mta": report.remote_mta,
+        "smtp_command": report.smtp_command,
+        "last_attempt_date": report.last_attempt_date,
+        "will_retry_until": report.will_retry_until,
+    }
+
+
+def _block(block: Block) -> dict[str, Any]:
+    return {"ip": block.ip, "list": block.list, "url": block.url, "mechanism": block.mechanism}
+
+
+def _returned(returned: ReturnedMessage) -> dict[str, Any]:
+    return {
+        "message_id": returned.message_id,
+        "from": returned.from_,
+        "to": returned.to,
+        "subject": returned.subject,
+        "date": returned.date,
+        "envelope_sender": returned.envelope_sender,
+    }
+
+
+def _feedback(feedback: FeedbackReport) -> dict[str, Any]:
+    return {
+        "feedback_type": feedback.feedback_type,
+        "user_agent": feedback.user_agent,
+        "original_mail_from": feedback.original_mail_from,
+        "original_rcpt_to": list(feedback.original_rcpt_to),
+        "arrival_date": feedback.arrival_date,
+        "source_ip": feedback.source_ip,
+        "reported_domain": list(feedback.reported_domain),
+        "auth_failure": feedback.auth_failure,
+    }

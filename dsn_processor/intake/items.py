@@ -1,0 +1,42 @@
+"""What a walk over files hands out, and the limits it keeps."""
+
+from dataclasses import dataclass
+
+from dsn_processor.facts import InboundMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what is read, all in bytes unless named otherwise.
+
+    ``mail``: a longer mail is kept as its head and marked truncated. ``archive``: unpacked size of one archive.
+    ``archive_mails``: number of members of one archive. ``ratio``: unpacked size over packed size of one member.
+    ``depth``: folders inside folders.
+    """
+
+    mail: int = 100_000_000
+    archive: int = 16 * 2**30
+    archive_mails: int = 1_000_000
+    ratio: int = 100
+    depth: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was not read, and why. ``failed`` tells trouble (mails may be missing) from what is left alone
+    on purpose (a symbolic link, a FIFO, a device inside a folder).
+    """
+
+    source: str
+    why: str
+    failed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file in a folder or archive that plainly is no mail: a README, an expectation, an index."""
+
+    source: str
+
+
+Item = InboundMessage | Skipped | PassedOver
