@@ -1,0 +1,71 @@
+"""Reports that carry no readable delivery-status part."""
+
+from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.dialects.plain import Found, find_recipients
+from dsn_processor.parse.dsn import read_status, recipient_reports
+from dsn_processor.parse.addresses import addresses_in
+from dsn_processor.parse.explain import with_explanations
+from dsn_processor.parse.fallback import flufl_recipients
+from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.replies import find_command, find_reply_code, find_status, join_lines
+from dsn_processor.parse.signals import text_action
+from dsn_processor.terms import Action
+
+
+def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
+    """The recipients of a report in plain text, by the first reader that finds any."""
+    for reader in (_status_in_text, _plain, _returned_to, _flufl):
+        reports = reader(mail)
+        if reports:
+            return tuple(reports)
+    return ()
+
+
+def _status_in_text(mail: Mail) -> list[RecipientReport]:
+    """Delivery-status fields in a part of another type, or in the text."""
+    text = mail.text
+    position = text.casefold().find("final-recipient:")
+    if position < 0:
+        return []
+    start = text.rfind("\n\n", 0, position) + 1
+    reports = recipient_reports(read_status(text[start : start + 100_000], mail.defects), mail.defects)
+    return with_explanations(reports, mail)
+
+
+def _plain(mail: Mail) -> list[RecipientReport]:
+    found = find_recipients(mail)
+    action = text_action(mail)
+    return [_report(one, mail, action, alone=len(found) == 1) for one in found]
+
+
+def _report(found: Found, mail: Mail, action: Action, *, alone: bool) -> RecipientReport:
+    words = join_lines(found.words)
+    notice = join_lines(mail.notice[:6000]) if alone else ""
+    return RecipientReport(
+        address=found.address,
+        original=found.original,
+        action=action,
+        status=find_status(words) or find_status(notice),
+        reply_code=find_reply_code(words) or find_reply_code(notice),
+        diagnostic_code=words or None,
+        explanation=notice,
+        smtp_command=find_command(words) or find_command(notice),
+        origin="dialect:plain",
+    )
+
+
+def _returned_to(mail: Mail) -> list[RecipientReport]:
+    """The report names nobody; the returned message went to one address."""
+    if mail.returned is None or not mail.returned.to:
+        return []
+    addresses = addresses_in(mail.returned.to)
+    if len(addresses) != 1:
+        return []
+    return [_report(Found(addresses[0], ""), mail, text_action(mail), alone=True)]
+
+
+def _flufl(mail: Mail) -> list[RecipientReport]:
+    return [
+        RecipientReport(address=address, action=action, explanation=join_lines(mail.notice[:6000]), origin="flufl")
+        for address, action in flufl_recipients(mail)
+    ]

@@ -1,0 +1,79 @@
+"""Bytes to text whatever the label says. Nothing here raises; what cannot be decoded becomes U+FFFD."""
+
+import re
+
+_ALIASES = {
+    "ansi_x3.4-1968": "cp1252",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "cp1252",
+    "iso8859-1": "cp1252",
+    "latin1": "cp1252",
+    "latin-1": "cp1252",
+    "gb2312": "gb18030",
+    "gb_2312-80": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "cp936": "gb18030",
+    "ks_c_5601-1987": "cp949",
+    "ks_c_5601": "cp949",
+    "euc-kr": "cp949",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "x-sjis": "cp932",
+    "windows-31j": "cp932",
+    "iso-2022-jp": "iso2022_jp_ext",
+    "iso-2022-jp-ms": "iso2022_jp_ext",
+    "cp50220": "iso2022_jp_ext",
+    "iso-8859-8-i": "iso8859-8",
+    "iso-8859-8-e": "iso8859-8",
+    "big5": "big5hkscs",
+    "x-big5": "big5hkscs",
+    "unicode-1-1-utf-8": "utf-8",
+    "utf8": "utf-8",
+    "x-mac-roman": "mac-roman",
+    "macintosh": "mac-roman",
+    "tis-620": "cp874",
+}
+# The codecs mail may name. An allow-list, since Python also knows codecs that are no charsets (idna, unicode_escape).
+_ALLOWED = re.compile(
+    r"(?:utf-(?:7|8|16|16le|16be|32)|utf-8-sig|ascii|(?:windows-|cp)?125[0-8]|cp(?:437|850|852|855|866|874|932|949)|"
+    r"iso-?8859-(?:[1-9]|1[0-6])|koi8-[rut]|gb18030|big5hkscs|euc-jp|iso-?2022[-_](?:jp(?:_ext|-[123])?|kr)|hz-gb-2312|"
+    r"hz|mac-roman|mac-cyrillic)\Z"
+)
+_ESCAPE_JP = re.compile(rb"\x1b\$[@B]")
+
+
+def decode(data: bytes, charset: str | None = None) -> str:
+    """Decode by the label if it is one and fits, else by what the bytes look like."""
+    if data.isascii() and (charset is None or charset in {"us-ascii", "utf-8", "ascii"}) and b"\x1b" not in data:
+        return data.decode("ascii")
+    label = _codec(charset)
+    if label not in {None, "ascii"}:
+        try:
+            return data.decode(label or "ascii")
+        except (UnicodeError, LookupError, ValueError):
+            pass
+    if _ESCAPE_JP.search(data):
+        return data.decode("iso2022_jp_ext", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    if label in {None, "ascii", "utf-8"}:
+        return data.decode("cp1252", "replace")
+    return data.decode(label or "cp1252", "replace")
+
+
+def decode_8bit(text: str) -> str:
+    """Raw 8-bit header text, carried as latin-1, in its likely charset (RFC 6532 says UTF-8)."""
+    return text if text.isascii() else decode(text.encode("latin-1", "replace"))
+
+
+def _codec(charset: str | None) -> str | None:
+    if charset is None:
+        return None
+    name = charset.strip(" \"'").lower()
+    name = _ALIASES.get(name, name)
+    return name if len(name) < 40 and _ALLOWED.match(name) else None

@@ -1,0 +1,53 @@
+"""Dates of mail (RFC 5322 section 3.3) to ISO 8601, without the quadratic and raising paths of the stock parser."""
+
+import re
+from datetime import datetime, timedelta, timezone
+
+_MONTHS = {m: n for n, m in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)}
+_ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
+          "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
+_DATE = re.compile(
+    r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
+    r"(?:[ \t]{0,5}([+-])(\d{2}):?(\d{2})|[ \t]{1,5}([A-Z]{1,5})\b)?"
+)
+# asctime: "Sat Nov 21 02:40:30 2026"
+_ASCTIME = re.compile(
+    r"([A-Za-z]{3})[ \t]{1,3}(\d{1,2})[ \t]{1,3}(\d{1,2}):(\d{2}):(\d{2})[ \t]{1,3}(?:([A-Z]{3,5})[ \t]{1,3})?(\d{4})(?:[ \t]{1,3}([+-])(\d{2})(\d{2}))?"
+)
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?[ \t]?(?:(Z)|([+-])(\d{2}):?(\d{2}))?")
+
+
+def iso_date(text: str | None) -> str | None:
+    """``Sat, 21 Nov 2026 02:40:30 +0100`` -> ``2026-11-21T02:40:30+01:00``; None if no date can be read."""
+    if not text:
+        return None
+    text = text[:200]
+    try:
+        if match := _DATE.search(text):
+            day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()
+            return _format(year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone))
+        if match := _ISO.search(text):
+            year, number, day, hour, minute, second, _, sign, zone_h, zone_m = match.groups()
+            return _format(year, int(number), day, hour, minute, second, _offset(sign, zone_h, zone_m, None))
+        if match := _ASCTIME.search(text):
+            month, day, hour, minute, second, zone, year, sign, zone_h, zone_m = match.groups()
+            return _format(year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone))
+    except (ValueError, KeyError, OverflowError):
+        pass
+    return None
+
+
+def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:
+    if sign and hours and minutes:
+        offset = int(hours) * 60 + int(minutes)
+        return -offset if sign == "-" else offset
+    return _ZONES.get(name or "", 0)
+
+
+def _format(year: str, month: int, day: str, hour: str, minute: str, second: str | None, offset: int) -> str:
+    full_year = int(year)
+    if full_year < 100:  # RFC 5322 section 4.3
+        full_year += 2000 if full_year < 50 else 1900
+    seconds = min(int(second or 0), 59)  # a leap second
+    zone = timezone(timedelta(minutes=offset))
+    return datetime(full_year, month, int(day), int(hour), int(minute), seconds, tzinfo=zone).isoformat()

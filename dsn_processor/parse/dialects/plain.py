@@ -1,0 +1,177 @@
+"""Reports in plain text, by the shapes that most of them share: an address at the start of a line with its trouble
+behind or below it, a label such as "Recipient:", an SMTP reply that names the address, or a sentence with it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dsn_processor.parse.addresses import addresses_in, bare_address, is_address
+from dsn_processor.parse.mail import Mail
+
+LINES = 3_000  # lines of a notice that are looked at
+CHUNK = 3_000  # characters of text kept for one recipient
+SENTENCES = 20  # recipients believed when only running text names them
+
+_ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
+_AT_START = re.compile(
+    rf"^[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
+    r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
+    r"(?P<rest>[ \t]*(?:\.\.\.|[:;,-]|\s*$|\(|[ \t]{2,}|[ \t]*;)[^\n]*)$",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(
+    r"^[ \t*>|-]{0,12}(?:final-|original-|failed |intended |e-?mail |mail |envelope |the )?"
+    r"(?:recipient'?s?(?: address(?:es)?)?(?:\(s\))?|to|rcpt[ -]to|user|address(?:ee)?|deliver(?:y|ed) to|sent to|mailbox|message to|(?:un)?deliverable to|undeliverable (?:address|recipient)|failed address|empfänger(?:adresse)?|"
+    rf"destinataire|destinatario|destinatário|ontvanger|получатель|收件人|宛先|受信者|unknown (?:user|address|recipient)|invalid (?:user|address|recipient)|user mailbox exceeds allowed size|user unknown|no such user|(?:[\w ]{{3,40}}))"
+    rf"[ \t]*(?:[:=;]|：)[ \t]*(?:rfc822;|mailto:|smtp:)?[ \t]*[<\"'\[]?(?P<address>{_ADDRESS})(?P<rest>[^\n]*)$",
+    re.IGNORECASE,
+)
+_IN_REPLY = re.compile(
+    rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
+)
+_BOILER = re.compile(
+    r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
+    r"\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
+    re.IGNORECASE,
+)
+_END = re.compile(
+    r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recipient in a notice: the ``words`` beside and below its address, and the address it was made from."""
+
+    address: str
+    words: str
+    original: str | None = None
+
+
+_MADE_FROM = re.compile(rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)|expanded from:?[ ]?<?({_ADDRESS})>?", re.IGNORECASE)
+
+
+def find_recipients(mail: Mail) -> list[Found]:
+    """The recipients a notice names, by the strongest shape that names any."""
+    lines = mail.notice.split("\n")[:LINES]
+    excluded = excluded_addresses(mail)
+    named = [bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")]
+    wanted = frozenset(address.casefold() for address in named if is_address(address))
+    shapes: list[Callable[[list[str], frozenset[str]], list[Found]]] = [_at_line_start, _in_replies, _labelled, _in_sentences]
+    found: list[Found] = []
+    for shape in shapes:
+        found = shape(lines, excluded - wanted)
+        if wanted:
+            found = [one for one in found if one.address.casefold() in wanted]
+        if found:
+            break
+    known = {one.address.casefold() for one in found}
+    found += [Found(address, "") for address in named if is_address(address) and address.casefold() not in known]
+    return _once(found)
+
+
+def excluded_addresses(mail: Mail) -> frozenset[str]:
+    """Addresses that a notice mentions for another reason: its writer's, its reader's, the sender's."""
+    texts = [mail.fields.raw(name) or "" for name in ("from", "to", "reply-to", "sender", "return-path", "delivered-to", "x-original-to", "errors-to")]
+    if mail.returned is not None:
+        texts += [mail.returned.envelope_sender or "", mail.returned.from_ or ""]
+    texts += mail.envelope.recipients
+    return frozenset(address.casefold() for text in texts for address in addresses_in(text[:2000]))
+
+
+def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    return [
+        Found(match["address"], words, _made_from(words))
+        for match, words in _chunks(lines, _AT_START)
+        if _allowed(match["address"], excluded) and not _BOILER.search(lines_before(match))
+    ]
+
+
+def lines_before(match: re.Match[str]) -> str:
+    """What stands before the address on its line."""
+    return match.string[: match.start("address")]
+
+
+def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
+    """Each line that ``pattern`` matches, with the words behind the address and on the lines that belong to it."""
+    for number, line in enumerate(lines):
+        match = pattern.match(line) if "@" in line else None
+        if match is None:
+            continue
+        words = [match["rest"].strip(" \t:;,.-")] if match["rest"].strip(" \t:;,.-") else []
+        made_from = _MADE_FROM.search(line)
+        if made_from:
+            words.append(made_from[0])
+        words += _below(lines, number + 1, pattern)
+        yield match, "\n".join(words)[:CHUNK]
+
+
+def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
+    """The lines under an address that tell its trouble: to the next address or the end of the paragraph; the next
+    paragraph too where the address stands alone.
+    """
+    words: list[str] = []
+    for line in lines[start : start + 60]:
+        if not line.strip():
+            if words:
+                break
+            continue
+        if ("@" in line and pattern.match(line)) or _END.match(line):
+            break
+        words.append(line.strip())
+    return words
+
+
+def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    return [
+        Found(match["address"], line.strip(" \t<>"))
+        for line in lines
+        if "@" in line and (match := _IN_REPLY.match(line)) and _allowed(match["address"], excluded)
+    ]
+
+
+def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    return [
+        Found(match["address"], _with_label(match, words))
+        for match, words in _chunks(lines, _LABELLED)
+        if _allowed(match["address"], excluded) and not _BOILER.search(lines_before(match))
+    ]
+
+
+def _with_label(match: re.Match[str], words: str) -> str:
+    return f"{lines_before(match).strip()} {words}".strip()
+
+
+def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    found = []
+    for number, line in enumerate(lines):
+        if "@" not in line or _BOILER.search(line):
+            continue
+        words = "\n".join([line.strip(), *_below(lines, number + 1, _AT_START)])[:CHUNK]
+        found += [Found(address, words) for address in addresses_in(line) if _allowed(address, excluded)]
+    return found[:SENTENCES]
+
+
+def _allowed(address: str, excluded: frozenset[str]) -> bool:
+    folded = address.casefold().strip(".")
+    return folded not in excluded and not folded.startswith(("postmaster@", "mailer-daemon@", "abuse@")) and "." in folded.partition("@")[2] + "."
+
+
+def _made_from(words: str) -> str | None:
+    match = _MADE_FROM.search(words)
+    return (match[1] or match[2]) if match else None
+
+
+def _once(found: list[Found]) -> list[Found]:
+    """Each address once; of several mentions the one with words, they being joined."""
+    merged: dict[str, Found] = {}
+    for one in found:
+        address = one.address.strip(".'`\"") if not one.address.startswith('"') else one.address
+        before = merged.get(address.casefold())
+        if before is None:
+            merged[address.casefold()] = Found(address, one.words, one.original)
+        elif one.words and one.words not in before.words:
+            words = f"{before.words}\n{one.words}".strip()[:CHUNK]
+            merged[address.casefold()] = Found(before.address, words, before.original or one.original)
+    return list(merged.values())

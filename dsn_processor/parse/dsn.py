@@ -1,0 +1,212 @@
+"""Delivery status notifications (RFC 3464, and RFC 6533's message/global-delivery-status)."""
+
+import re
+from dataclasses import dataclass, field
+
+from dsn_processor.facts import Defect, RecipientReport
+from dsn_processor.parse.addresses import is_address, original_address, typed_address
+from dsn_processor.parse.charsets import decode_8bit
+from dsn_processor.parse.dates import iso_date
+from dsn_processor.parse.fields import VALUE_LIMIT, unfold
+from dsn_processor.parse.replies import canonical_status, find_reply_code, find_status, join_lines
+from dsn_processor.terms import Action
+
+STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status", "text/delivery-status"})
+STATUS_LIMIT = 1_000_000  # bytes of a delivery-status part that are read
+BLOCK_LIMIT = 10_000  # recipient blocks that are read
+
+_FIELD = re.compile(r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n[ \t]+.*)*)", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
+_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
+_WORD = re.compile(r"[A-Za-z]+")
+_IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
+_RECIPIENT_FIELDS = _IDENTIFYING | {"status", "diagnostic-code", "remote-mta", "last-attempt-date", "will-retry-until"}
+_ACTIONS = {
+    **{action.value: action for action in Action},
+    "failure": Action.FAILED,
+    "fail": Action.FAILED,
+    "error": Action.FAILED,  # QUIRK: OpenSMTPD
+    "deferred": Action.DELAYED,
+    "delay": Action.DELAYED,
+    "delivery": Action.DELIVERED,
+    "deliverable": Action.DELIVERED,
+}
+_BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
+
+Group = dict[str, str]
+
+
+@dataclass(slots=True)
+class StatusFields:
+    """The fields of a delivery-status part: lower-case name -> unfolded value."""
+
+    message: Group = field(default_factory=dict)
+    recipients: list[Group] = field(default_factory=list)
+
+
+def read_status(text: str, defects: list[Defect]) -> StatusFields:
+    """Sort the fields into the message's and each recipient's.
+
+    Blank lines part the blocks (RFC 3464 section 2.1), but some reporters leave them out and others put one in the
+    middle of a block, so a repeated identifying field also begins a block, and a block without any continues one.
+    """
+    status = StatusFields()
+    current: Group | None = None
+    for block in _BLANK_LINES.split(text.strip("\n")):
+        fresh = True
+        for name, value in _FIELD.findall(block):
+            key = name.lower()
+            if key in _IDENTIFYING and (current is None or key in current or (fresh and key != "action")):
+                if current is None or key in current or not _mergeable(current, key):
+                    if len(status.recipients) >= BLOCK_LIMIT:
+                        defects.append(Defect("recipient_blocks_exceeded", f"{BLOCK_LIMIT} blocks"))
+                        return status
+                    current = {}
+                    status.recipients.append(current)
+                fresh = False
+            target = current if current is not None and (key in _RECIPIENT_FIELDS or not fresh) else None
+            if target is None:
+                target = status.message if current is None or key not in _RECIPIENT_FIELDS else current
+            if key in target and key == "status":
+                defects.append(Defect("duplicate_field", "Status"))
+            target.setdefault(key, unfold(value) if key != "diagnostic-code" else value[:VALUE_LIMIT])
+    _lend_message_fields(status)
+    return status
+
+
+def _mergeable(current: Group, key: str) -> bool:
+    """Whether a new block goes on with the recipient before it, a blank line having split it."""
+    return key == "action" and ("action" not in current)
+
+
+def _lend_message_fields(status: StatusFields) -> None:
+    """QUIRK: reporters that put a recipient's fields before its Final-Recipient, in the message's block."""
+    strays = [key for key in ("action", "status", "diagnostic-code", "remote-mta") if key in status.message]
+    if strays and len(status.recipients) == 1:
+        for key in strays:
+            status.recipients[0].setdefault(key, status.message[key])
+
+
+def recipient_reports(status: StatusFields, defects: list[Defect]) -> list[RecipientReport]:
+    """One report for each recipient block, a recipient named twice with the same fate once."""
+    others = frozenset(
+        typed_address(group["final-recipient"])[1].casefold() for group in status.recipients if "final-recipient" in group
+    )
+    reports: dict[tuple[str, Action | None, str | None], RecipientReport] = {}
+    for group in status.recipients:
+        report = _recipient(group, others, defects)
+        if report is not None:
+            reports.setdefault((report.address.casefold(), report.action, report.status), report)
+    return list(reports.values())
+
+
+def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> RecipientReport | None:
+    final = _decoded(group.get("final-recipient"))
+    original = _decoded(group.get("original-recipient"))
+    kind, address = typed_address(final) if final else (None, "")
+    if final and kind is None:
+        defects.append(Defect("address_type_missing", final[:80]))
+    original = original_address(original, others) if original else None
+    if not is_address(address):
+        address = _other_address(group, original) or address
+    if not address:
+        defects.append(Defect("recipient_without_address"))
+        return None
+    diagnostic_type, diagnostic = diagnostic_code(group)
+    stated = stated_status(group.get("status"))
+    return RecipientReport(
+        address=address,
+        original=original or None,
+        action=_action(group.get("action"), stated, defects),
+        status=merged_status(stated, diagnostic),
+        reply_code=_reply_code(group, diagnostic),
+        diagnostic_code=diagnostic,
+        diagnostic_type=diagnostic_type,
+        remote_mta=host_name(group.get("remote-mta")),
+        last_attempt_date=iso_date(group.get("last-attempt-date")),
+        will_retry_until=iso_date(group.get("will-retry-until")),
+        bounce_category=group.get("x-powermta-bouncecategory"),
+    )
+
+
+def _other_address(group: Group, original: str | None) -> str | None:
+    """Where Final-Recipient holds no address (absent, a display name, an X.400 name): the next best field."""
+    if original and is_address(original):
+        return original
+    for name in ("x-actual-recipient", "x-supplementary-recipient", "x-original-recipient", "final-recipient"):
+        address = typed_address(_decoded(group.get(name)) or "")[1]
+        if is_address(address):
+            return address
+    return None
+
+
+def _decoded(value: str | None) -> str | None:
+    return value if value is None or value.isascii() else decode_8bit(value)
+
+
+def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
+    """(type, text on one line) of the Diagnostic-Code (RFC 3464 section 2.3.6), or of the field that stands for it."""
+    value = group.get("diagnostic-code")
+    # QUIRK: Cisco ESA writes Status 5.0.0 and puts the reply into a field of its own.
+    extra = group.get("x-supplementary-info")
+    if extra and (not value or find_status(value) in {None, "5.0.0", "4.0.0"}) and find_reply_code(extra):
+        value = extra.strip("<> ")
+    if not value or not value.strip():
+        return None, None
+    kind, semicolon, text = value.partition(";")
+    kind = kind.strip().lower()
+    if not semicolon or len(kind) > 30 or " " in kind:
+        kind, text = "", value
+    text = join_lines(_decoded(text) or "")
+    return kind or None, text or None
+
+
+def _reply_code(group: Group, diagnostic: str | None) -> int | None:
+    if diagnostic and (code := find_reply_code(diagnostic)):
+        return code
+    # QUIRK: "Status: 5.1.1 (550 ...)" and Remote-MTA fields that carry the reply.
+    status = group.get("status", "")
+    _, opening, comment = status.partition("(")
+    return find_reply_code(comment) if opening else None
+
+
+def stated_status(value: str | None) -> str | None:
+    """The Status field's code in canonical form (RFC 3464 section 2.3.4), its comment left out."""
+    match = _STATUS.match(value) if value else None
+    if match is None:
+        return find_status(value) if value else None
+    return canonical_status(*match.groups())
+
+
+def merged_status(stated: str | None, diagnostic: str | None) -> str | None:
+    """The Status field, unless it is absent or x.0.0 and the diagnostic states a more specific code."""
+    if stated is not None and not stated.endswith(".0.0"):
+        return stated
+    told = find_status(diagnostic) if diagnostic else None
+    return told if told and (stated is None or not told.endswith(".0.0")) else stated
+
+
+def _action(value: str | None, status: str | None, defects: list[Defect]) -> Action:
+    match = _WORD.search(value) if value else None
+    action = _ACTIONS.get(match[0].lower()) if match else None
+    if action is None:
+        defects.append(Defect("action_missing" if not value else "action_unknown", (value or "")[:80]))
+        return _BY_CLASS.get((status or "5")[0], Action.FAILED)
+    if match and match[0].lower() != action.value:
+        defects.append(Defect("action_unknown", (value or "")[:80]))
+    return action
+
+
+def host_name(value: str | None) -> str | None:
+    """The host of an MTA-name field: ``dns; mx.example.net (192.0.2.1)`` -> ``mx.example.net``."""
+    if not value:
+        return None
+    _, semicolon, name = value.partition(";")
+    name = (name if semicolon else value).strip().strip("<>")
+    return bare_host(name) or None
+
+
+def bare_host(name: str) -> str:
+    return name.split("(")[0].strip().split(" ")[0].rstrip(".").removeprefix("[").rstrip("]") if name else ""
+
+

@@ -1,0 +1,62 @@
+"""A notice's own words about each recipient of a delivery-status part: what the machine-readable fields leave out."""
+
+from dataclasses import replace
+
+from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.replies import find_command, find_reply_code, find_status, join_lines
+from dsn_processor.terms import Action
+
+WORDS = 3_000  # characters kept for one recipient
+_TOLD = frozenset({Action.FAILED, Action.DELAYED})
+
+
+def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[RecipientReport]:
+    """The reports, each with the notice's words about it and the command, codes and host only those tell."""
+    if not any(report.action in _TOLD for report in reports):
+        return reports
+    notice = mail.notice
+    folded = notice.casefold() if len(reports) > 1 or "\n" in notice else notice
+    return [
+        _explained(report, _words_about(report, notice, folded, alone=len(reports) == 1)) if report.action in _TOLD else report
+        for report in reports
+    ]
+
+
+def _explained(report: RecipientReport, words: str) -> RecipientReport:
+    text = join_lines(words)
+    told = report.diagnostic_code or ""
+    return replace(
+        report,
+        explanation=text,
+        status=report.status or find_status(text),
+        reply_code=report.reply_code or (find_reply_code(text) if not told else _reply_in(text)),
+        smtp_command=find_command(told) or find_command(text),
+    )
+
+
+def _reply_in(text: str) -> int | None:
+    return find_reply_code(text) if text else None
+
+
+def _words_about(report: RecipientReport, notice: str, folded: str, *, alone: bool) -> str:
+    """The paragraph that names the address, and the next one where the address stands alone in it."""
+    position = -1
+    for address in (report.address, report.original):
+        if address and (position := folded.find(address.casefold())) >= 0:
+            break
+    if position < 0 or len(folded) != len(notice):
+        return notice[:WORDS] if alone else ""
+    start = notice.rfind("\n", 0, position) + 1
+    end = notice.find("\n\n", position)
+    words = notice[start : end if end >= 0 else None]
+    if len(words) < len(report.address) + 12 and end >= 0:
+        words = notice[start : _next(notice, end)]
+    return words[:WORDS]
+
+
+def _next(notice: str, position: int) -> int | None:
+    while notice.startswith("\n", position):
+        position += 1
+    end = notice.find("\n\n", position)
+    return end if end >= 0 else None

@@ -1,0 +1,130 @@
+"""Header fields (RFC 5322 section 2.2) and their values: unfolding, encoded words (RFC 2047), parameters (RFC 2231)."""
+
+import binascii
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_to_bytes
+
+from dsn_processor.parse.charsets import decode, decode_8bit
+
+HEADER_LIMIT = 100_000  # characters of a header block that are read
+FIELD_LIMIT = 1_000  # fields of a header block that are read
+VALUE_LIMIT = 10_000  # characters of a value that are read
+ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
+
+# One field with its folded lines. Each alternative consumes what it matches once: linear.
+_FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_ENCODED_WORD = re.compile(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
+_Q_ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
+_PARAMETER = re.compile(r";\s*([!#$&+.^_`{|}~\w%'*-]{1,80})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;\"]*))", re.DOTALL)
+
+
+class Fields:
+    """The fields of one header block. Values are kept raw until asked for."""
+
+    __slots__ = ("_first", "pairs")
+
+    def __init__(self, block: str) -> None:
+        self.pairs: list[tuple[str, str]] = _FIELD.findall(block[:HEADER_LIMIT])[:FIELD_LIMIT]
+        first: dict[str, str] = {}
+        for name, value in self.pairs:
+            first.setdefault(name.lower(), value)
+        self._first = first
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first
+
+    def names(self) -> Iterable[str]:
+        """The names that occur, in lower case."""
+        return self._first
+
+    def raw(self, name: str) -> str | None:
+        """The first value of a field (``name`` in lower case), unfolded, undecoded."""
+        value = self._first.get(name)
+        return None if value is None else unfold(value)
+
+    def text(self, name: str) -> str | None:
+        """The first value of a field as text: encoded words and raw 8-bit decoded."""
+        value = self._first.get(name)
+        return None if value is None else decode_words(unfold(value))
+
+    def all(self, name: str) -> Iterator[str]:
+        """Every value of a field, unfolded."""
+        return (unfold(value) for key, value in self.pairs if key.lower() == name)
+
+
+def unfold(value: str) -> str:
+    """One line of at most ``VALUE_LIMIT`` characters (RFC 5322 section 2.2.3)."""
+    if len(value) > VALUE_LIMIT:
+        value = value[:VALUE_LIMIT]
+    if "\n" in value:
+        return " ".join([line.strip() for line in value.split("\n")]).strip()
+    return value.strip()
+
+
+def decode_words(value: str) -> str:
+    """Text of a header value that may hold encoded words (RFC 2047) or raw 8-bit characters (carried as latin-1)."""
+    if "=?" not in value:
+        return value if value.isascii() else decode_8bit(value)
+    out: list[str] = []
+    pending, charset, end = b"", "", 0
+    for count, match in enumerate(_ENCODED_WORD.finditer(value)):
+        if count >= ENCODED_WORD_LIMIT:
+            break
+        between = value[end : match.start()]
+        label = match[1].partition("*")[0].lower()  # RFC 2231 section 5: charset*language
+        # A multi-byte character may be split over adjacent words of one charset: join the bytes first.
+        if pending and (label != charset or between.strip()):
+            out.append(decode(pending, charset))
+            pending = b""
+        if between.strip() or not (end or out or pending):
+            out.append(decode_8bit(between))
+        pending += _word_bytes(match[2], match[3])
+        charset, end = label, match.end()
+    if pending:
+        out.append(decode(pending, charset))
+    out.append(decode_8bit(value[end:]))
+    return "".join(out).strip()
+
+
+def _word_bytes(encoding: str, text: str) -> bytes:
+    data = text.encode("latin-1", "replace")
+    if encoding in "Qq":
+        return _Q_ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), data.replace(b"_", b" "))
+    return base64_bytes(data)
+
+
+def base64_bytes(data: bytes) -> bytes:
+    """Decode base64 and forgive wrong padding, foreign characters and a cut end."""
+    try:
+        return binascii.a2b_base64(data + b"===")
+    except binascii.Error:
+        try:
+            return binascii.a2b_base64(data[: len(data) // 4 * 4])
+        except binascii.Error:
+            return b""
+
+
+def parameter(value: str, name: str) -> str | None:
+    """A parameter of a structured field such as Content-Type (RFC 2045 section 5.1), continued and charset-tagged
+    forms included (RFC 2231 sections 3 and 4).
+    """
+    pieces: dict[int, tuple[bool, str]] = {}
+    for match in _PARAMETER.finditer(";" + value.partition(";")[2]):
+        key, _, rest = match[1].lower().partition("*")
+        if key != name:
+            continue
+        text = match[3] if match[2] is None else re.sub(r"\\(.)", r"\1", match[2])
+        if not rest and not match[1].endswith("*"):
+            return decode_8bit(text)
+        number = rest.rstrip("*")
+        pieces.setdefault(int(number) if number.isdigit() and len(number) < 4 else 0, (match[1].endswith("*"), text))
+    if not pieces:
+        return None
+    ordered = [pieces[number] for number in sorted(pieces)]
+    if not ordered[0][0]:
+        return "".join(text for _, text in ordered)
+    charset, _, rest = ordered[0][1].partition("'")
+    head = rest.partition("'")[2]
+    data = b"".join(unquote_to_bytes(text) for _, text in [(True, head), *ordered[1:]])
+    return decode(data, charset)

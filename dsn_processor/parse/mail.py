@@ -1,0 +1,98 @@
+"""One mail opened up: its tree sorted into the roles that a report's parts play (RFC 6522)."""
+
+import re
+from functools import cached_property
+
+from dsn_processor.facts import Defect, Envelope, ReturnedMessage
+from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status
+from dsn_processor.parse.fields import Fields
+from dsn_processor.parse.html import html_to_text
+from dsn_processor.parse.mime import Part, parse_mime
+from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
+
+TEXT_LIMIT = 256_000  # bytes of text that are decoded
+LINE_LIMIT = 1_000  # characters of a line that are looked at
+
+_LONG_LINE = re.compile(rf"([^\n]{{{LINE_LIMIT}}})[^\n]+")
+_FEEDBACK = "message/feedback-report"
+_DISPOSITION = "message/disposition-notification"
+
+
+class Mail:
+    """The roles of a mail's parts: notice text, status, returned message, feedback, disposition.
+
+    ``raw`` has LF line ends. Texts are decoded when first asked for.
+    """
+
+    def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
+        if b"\r" in raw:
+            raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self.envelope = envelope or Envelope()
+        self.defects: list[Defect] = []
+        self.root = parse_mime(raw, self.defects)
+        self.fields: Fields = self.root.fields
+        self.status_part: Part | None = None
+        self.returned_part: Part | None = None
+        self.feedback_part: Part | None = None
+        self.disposition_part: Part | None = None
+        self.text_parts: list[Part] = []
+        self._sort_parts()
+
+    def _sort_parts(self) -> None:
+        for part in self.root.walk():
+            kind = part.content_type
+            if kind in STATUS_TYPES:
+                self.status_part = self.status_part or part
+            elif kind == _FEEDBACK:
+                self.feedback_part = self.feedback_part or part
+            elif kind == _DISPOSITION:
+                self.disposition_part = self.disposition_part or part
+            elif kind in RETURNED_TYPES and part is not self.root:
+                self.returned_part = self.returned_part or part
+            elif kind.startswith("text/"):
+                self.text_parts.append(part)
+
+    @cached_property
+    def text(self) -> str:
+        """The words of the first text part, plain rather than HTML, long lines cut."""
+        plain = next((part for part in self.text_parts if part.content_type != "text/html"), None)
+        text = clip_lines(plain.text(TEXT_LIMIT)) if plain else ""
+        if text.strip():
+            return text
+        html = next((part for part in self.text_parts if part.content_type == "text/html"), None)
+        return clip_lines(html_to_text(html.text(TEXT_LIMIT))) if html else ""
+
+    @cached_property
+    def _split(self) -> tuple[str, str]:
+        return split_text(self.text)
+
+    @property
+    def notice(self) -> str:
+        """The report's own words: its text without the returned message quoted in it."""
+        return self._split[0]
+
+    @cached_property
+    def returned(self) -> ReturnedMessage | None:
+        """The returned message's headers, from its part or from the text's end."""
+        if self.returned_part is not None:
+            return returned_from_part(self.returned_part)
+        return returned_from_text(self._split[1]) if self._split[1] else None
+
+    @cached_property
+    def status_fields(self) -> StatusFields:
+        if self.status_part is None:
+            return StatusFields()
+        return read_status(self.status_part.body(STATUS_LIMIT).decode("latin-1"), self.defects)
+
+    @cached_property
+    def from_(self) -> str:
+        return self.fields.text("from") or ""
+
+    @cached_property
+    def subject(self) -> str:
+        return self.fields.text("subject") or ""
+
+
+def clip_lines(text: str) -> str:
+    """Text whose lines end at ``LINE_LIMIT`` characters."""
+    return _LONG_LINE.sub(r"\1", text) if len(text) > LINE_LIMIT else text

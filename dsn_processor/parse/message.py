@@ -1,0 +1,97 @@
+"""Decides what kind of mail this is and gathers what it says. Never raises on bad mail."""
+
+from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, RecipientReport, ReturnedMessage
+from dsn_processor.parse.arf import complaint_recipients, read_feedback
+from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
+from dsn_processor.parse.dates import iso_date
+from dsn_processor.parse.dialects import read_plain_report
+from dsn_processor.parse.dsn import host_name, recipient_reports
+from dsn_processor.parse.explain import with_explanations
+from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.mdn import read_disposition
+from dsn_processor.parse.returned import message_id
+from dsn_processor.parse.signals import is_forward, report_score
+from dsn_processor.parse.words import COMPLAINTS, contains
+from dsn_processor.terms import STRENGTH, Kind
+
+
+def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage:
+    """Parse one mail, whatever it is. ``raw`` may have LF, CRLF or CR line ends."""
+    mail = Mail(raw, envelope)
+    if mail.feedback_part is not None:
+        return _complaint(mail)
+    if mail.status_part is not None and not is_forward(mail):
+        parsed = _status_report(mail)
+        if parsed is not None:
+            return parsed
+    if mail.disposition_part is not None:
+        kind, recipients, original_id = read_disposition(mail)
+        return _facts(mail, kind, recipients, returned_id=message_id(original_id))
+    return _free_form(mail)
+
+
+def _complaint(mail: Mail) -> ParsedMessage:
+    feedback = read_feedback(mail)
+    assert feedback is not None
+    return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
+
+
+def _status_report(mail: Mail) -> ParsedMessage | None:
+    recipients = tuple(with_explanations(recipient_reports(mail.status_fields, mail.defects), mail))
+    if not recipients:
+        return None
+    return _facts(mail, kind_of(recipients), recipients)
+
+
+def _free_form(mail: Mail) -> ParsedMessage:
+    """A mail without a machine-readable part: a report in plain text, an automatic reply, or ordinary mail."""
+    score = report_score(mail)
+    if mail.status_part is not None and not is_forward(mail):
+        score += 3
+    if score >= 2:
+        recipients = read_plain_report(mail)
+        if recipients:
+            return _facts(mail, kind_of(recipients), recipients)
+    if contains(mail.subject.casefold(), COMPLAINTS) and not is_forward(mail):
+        feedback = FeedbackReport(feedback_type="abuse")
+        return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
+    if is_challenge(mail):
+        return _facts(mail, Kind.CHALLENGE)
+    if is_auto_reply(mail):
+        return _facts(mail, Kind.AUTO_REPLY)
+    return _facts(mail, Kind.UNPARSED if score >= 3 else Kind.NOT_A_REPORT)
+
+
+def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:
+    """The strongest of the recipients' fates names the mail."""
+    actions = {recipient.action for recipient in recipients}
+    return Kind(next(action for action in STRENGTH if action in actions).value)
+
+
+def _facts(
+    mail: Mail,
+    kind: Kind,
+    recipients: tuple[RecipientReport, ...] = (),
+    *,
+    feedback: FeedbackReport | None = None,
+    returned_id: str | None = None,
+) -> ParsedMessage:
+    fields, status = mail.fields, mail.status_fields.message
+    report = kind not in {Kind.NOT_A_REPORT, Kind.AUTO_REPLY, Kind.CHALLENGE}
+    returned = mail.returned if report else None
+    if returned_id and returned is None:
+        returned = ReturnedMessage(message_id=returned_id)
+    return ParsedMessage(
+        kind=kind,
+        message_id=message_id(fields.raw("message-id")),
+        date=iso_date(fields.raw("date")),
+        from_=mail.from_ or None,
+        subject=fields.text("subject"),
+        reporting_mta=host_name(status.get("reporting-mta")),
+        original_envelope_id=status.get("original-envelope-id"),
+        arrival_date=iso_date(status.get("arrival-date")),
+        recipients=recipients,
+        returned_message=returned,
+        feedback=feedback,
+        defects=tuple(dict.fromkeys(mail.defects)),
+    )

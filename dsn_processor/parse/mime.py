@@ -1,0 +1,152 @@
+"""The MIME tree over bytes (RFC 2046): linear, iterative, bounded. Bodies are found by boundary search and decoded
+only when somebody looks at them. A message/* part is a leaf: what it holds is somebody else's mail.
+"""
+
+import binascii
+import re
+from collections.abc import Iterator
+
+from dsn_processor.facts import Defect
+from dsn_processor.parse.charsets import decode
+from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
+
+DEPTH_LIMIT = 10
+PART_LIMIT = 100
+BOUNDARY_LIMIT = 1_000
+
+_TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
+_BOUNDARY_GUESS = re.compile(rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE)
+_ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
+_SOFT_BREAK = re.compile(rb"=[ \t]*\n")
+
+
+class Part:
+    """One node: header fields, and its body as a span of the whole mail's bytes."""
+
+    __slots__ = ("boundary", "children", "content_type", "depth", "end", "fields", "raw", "start")
+
+    def __init__(self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain") -> None:
+        self.raw = raw
+        self.depth = depth
+        self.end = end
+        self.children: list[Part] = []
+        self.boundary: str | None = None
+        head_end, self.start = _header_span(raw, start, end)
+        self.fields = Fields(raw[start:head_end].decode("latin-1"))
+        value = self.fields.raw("content-type")
+        match = _TYPE.match(value) if value else None
+        self.content_type = match[1].lower() if match else default_type
+        if value and self.content_type.startswith("multipart/"):
+            self.boundary = parameter(value, "boundary")
+
+    def walk(self) -> Iterator["Part"]:
+        """This part and all below it, in the order of the mail."""
+        stack = [self]
+        while stack:
+            part = stack.pop()
+            yield part
+            stack.extend(reversed(part.children))
+
+    def body(self, limit: int) -> bytes:
+        """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
+        encoding = (self.fields.raw("content-transfer-encoding") or "").split(";")[0].strip().lower()
+        if encoding == "base64":
+            data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
+            return _decode_base64(data)[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if encoding == "quoted-printable":
+            data = self.raw[self.start : min(self.end, self.start + limit * 3)]
+            return binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return self.raw[self.start : min(self.end, self.start + limit)]
+
+    def text(self, limit: int) -> str:
+        """The body as text in its declared or likely charset."""
+        value = self.fields.raw("content-type")
+        charset = parameter(value, "charset") if value and "charset" in value.lower() else None
+        return decode(self.body(limit), charset)
+
+
+def parse_mime(raw: bytes, defects: list[Defect]) -> Part:
+    """Parse a mail whose line ends are LF. What is over a limit stays unparsed and is named in ``defects``."""
+    start = 0
+    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
+        start = match.end()
+    root = Part(raw, start, len(raw), 0)
+    count, stack = 1, [root]
+    while stack:
+        part = stack.pop()
+        if not part.content_type.startswith("multipart/"):
+            continue
+        if part.depth >= DEPTH_LIMIT:
+            defects.append(Defect("mime_depth_exceeded", f"{DEPTH_LIMIT} levels"))
+            continue
+        default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
+        for begin, end in _spans(part, defects):
+            if count >= PART_LIMIT:
+                defects.append(Defect("mime_parts_exceeded", f"{PART_LIMIT} parts"))
+                return root
+            part.children.append(Part(raw, begin, end, part.depth + 1, default))
+            count += 1
+        stack.extend(reversed(part.children))
+    return root
+
+
+def _header_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
+    """Where the header block ends, and where the body begins (RFC 5322 section 2.1: after the first empty line)."""
+    if raw.startswith(b"\n", start):
+        return start, min(start + 1, end)
+    blank = raw.find(b"\n\n", start, end)
+    if blank < 0:
+        return end, end
+    return min(blank + 1, start + HEADER_LIMIT), blank + 2
+
+
+def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
+    """The spans between a multipart's delimiter lines (RFC 2046 section 5.1.1)."""
+    raw, spans = part.raw, []
+    boundary = (part.boundary or "").rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
+    found = _delimiters(raw, part.start, part.end, boundary) if boundary else []
+    if not found:
+        guess = _BOUNDARY_GUESS.search(raw, part.start, part.end)
+        if guess is None:
+            defects.append(Defect("boundary_not_found"))
+            return []
+        defects.append(Defect("boundary_guessed"))
+        found = _delimiters(raw, part.start, part.end, guess[1].rstrip())
+    for index, (_, after, closes) in enumerate(found):
+        if closes:
+            break
+        if index + 1 < len(found):
+            spans.append((after, found[index + 1][0]))
+        else:
+            defects.append(Defect("closing_boundary_missing"))
+            spans.append((after, part.end))
+    return spans
+
+
+def _delimiters(raw: bytes, start: int, end: int, boundary: bytes) -> list[tuple[int, int, bool]]:
+    """(end of what is before, begin of what is after, closes) of each delimiter line."""
+    found: list[tuple[int, int, bool]] = []
+    needle = b"\n--" + boundary
+    position = start - 1 if raw.startswith(needle[1:], start) and start > 0 else raw.find(needle, start, end)
+    while position >= 0 and len(found) <= PART_LIMIT:
+        line_end = raw.find(b"\n", position + 1, end)
+        rest = raw[position + len(needle) : line_end if line_end >= 0 else end].strip()
+        # A longer boundary that begins like this one belongs to another part.
+        if rest in {b"", b"--"}:
+            found.append((max(position, start), line_end + 1 if line_end >= 0 else end, rest == b"--"))
+            if rest == b"--":
+                break
+        position = raw.find(needle, position + len(needle), end)
+    return found
+
+
+def _decode_base64(data: bytes) -> bytes:
+    """Decode what is base64 and leave out what is not: footers in the clear, a cut last line."""
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        pass
+    blank = data.strip().find(b"\n\n")
+    kept = data.strip()[:blank] if blank > 0 else data
+    kept = re.sub(rb"[^A-Za-z0-9+/]", b"", kept)
+    return binascii.a2b_base64(kept[: len(kept) // 4 * 4])

@@ -1,0 +1,104 @@
+"""The returned message: the headers a report gives back (RFC 6522 section 3), as a part or quoted in its text."""
+
+import re
+
+from dsn_processor.facts import ReturnedMessage
+from dsn_processor.parse.dates import iso_date
+from dsn_processor.parse.fields import HEADER_LIMIT, Fields
+from dsn_processor.parse.mime import Part
+
+#: Part types that hold a message or its headers.
+RETURNED_TYPES = frozenset(
+    {
+        "message/rfc822",
+        "text/rfc822-headers",
+        "text/rfc822",
+        "message/rfc822-headers",
+        "message/global",
+        "message/global-headers",
+        "message/partial",
+    }
+)
+
+_SEPARATOR = re.compile(
+    r"^[ \t>]*(?:"
+    r"-{2,}[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
+    r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
+    r"unsent message|enclosed is|message header|forwarded message|included is|undelivered message|"
+    r".{0,30}message text follows|.{0,30}message follows|transcript of message|.{0,30}ursprüngliche|.{0,30}rejected message|"
+    r".{0,30}header.{0,10}follow|.{0,20}text of (?:your|the) message).{0,200}"
+    r"|\*{3,}[ ]?.{0,40}original message.{0,100}"
+    r"|={3,}[ ]?.{0,40}original message.{0,100}"
+    r"|(?:the |your |a copy of the )?(?:original|returned|rejected|undelivered) (?:mail|message)(?:'s)?(?: headers?| text)?(?: (?:is|are|was))?"
+    r"(?: (?:attached|below|as follows|follows|included|received was))?(?: below)?[ ]?[:.]?"
+    r"|(?:the )?(?:original )?message headers? follows?[:.]?"
+    r"|original message (?:headers|follows|header).{0,60}"
+    r"|(?:a )?copy of (?:the|your) (?:original )?(?:message|mail)(?: header)?.{0,80}:"
+    r"|below this line is .{0,80}"
+    r"|your (?:original )?(?:message|mail) (?:reads|begins|read|follows|started).{0,40}[:.]"
+    r"|(?:the )?headers? (?:of|from|for) (?:the|your) (?:original )?message.{0,60}"
+    r"|the (?:first|top) .{0,40} lines? of (?:the|your) .{0,60}"
+    r"|the text of the message was.{0,40}"
+    r"|received: (?:from|by) .{0,200}"
+    r"|return-path: .{0,200}"
+    r")$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADER_START = re.compile(r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):[ \t]", re.MULTILINE | re.IGNORECASE)
+_MSG_ID = re.compile(r"<([^<>\s]{1,998})>")
+_NAMES = frozenset({"message-id", "from", "to", "subject", "date", "return-path"})
+
+
+def message_id(value: str | None) -> str | None:
+    """The msg-id without its angle brackets, which are not part of it (RFC 5322 section 3.6.4)."""
+    if not value:
+        return None
+    match = _MSG_ID.search(value)
+    return match[1] if match else value.strip("<> \t") or None
+
+
+def returned_from_part(part: Part) -> ReturnedMessage | None:
+    """Read the header block that a returned part holds."""
+    return returned_from_block(part.body(HEADER_LIMIT).lstrip(b"\n").decode("latin-1"))
+
+
+def returned_from_block(block: str) -> ReturnedMessage | None:
+    """Read a header block; None where none of the fields that identify a message is in it."""
+    end = block.find("\n\n")
+    fields = Fields(block if end < 0 else block[:end])
+    if not _NAMES.intersection(fields.names()):
+        return None
+    sender = fields.raw("return-path")
+    return ReturnedMessage(
+        message_id=message_id(fields.raw("message-id")),
+        from_=fields.text("from"),
+        to=fields.text("to"),
+        subject=fields.text("subject"),
+        date=iso_date(fields.raw("date")),
+        envelope_sender=None if sender is None else sender.strip().strip("<>"),
+    )
+
+
+def split_text(text: str) -> tuple[str, str]:
+    """Part a plain-text report: (the report's own words, the returned message quoted below them)."""
+    position = 0
+    while match := _SEPARATOR.search(text, position):
+        own = text[: match.start()]
+        # A separator with nothing before it separates nothing.
+        if own.strip():
+            return own, text[match.start() :]
+        position = match.end()
+    return text, ""
+
+
+def returned_from_text(quoted: str) -> ReturnedMessage | None:
+    """Find and read the header block in the quoted end of a plain-text report."""
+    match = _HEADER_START.search(quoted)
+    if match is None:
+        return None
+    block = quoted[match.start() : match.start() + HEADER_LIMIT]
+    first = block.split("\n", 1)[0]
+    indent = first[: len(first) - len(first.lstrip(" \t>"))]
+    if indent:
+        block = "\n".join([line.removeprefix(indent) for line in block.split("\n")])
+    return returned_from_block(block)

@@ -1,0 +1,58 @@
+"""Whether a mail without a delivery-status part is a report at all: who wrote it, what it is called, what it says."""
+
+import re
+
+from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.words import DAEMONS, DELAYS, FINAL, SUBJECTS, SUCCESSES, TEXTS, contains
+from dsn_processor.terms import Action
+
+_HEAD = 6_000  # characters of a notice in which it says what it is
+_FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+_AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
+
+
+def report_score(mail: Mail) -> int:
+    """How strongly a mail looks like a delivery report: 3 and more is one, under 2 is none."""
+    fields, subject = mail.fields, mail.subject.casefold()
+    score = 0
+    if any(name in fields for name in _AUTHORITY):
+        score += 3
+    if contains(mail.from_.casefold(), DAEMONS):
+        score += 2
+    if is_null_sender(mail):
+        score += 1
+    if contains(subject, SUBJECTS):
+        score += 1
+    if contains(mail.notice[:_HEAD].casefold(), TEXTS):
+        score += 1
+    if (fields.raw("auto-submitted") or "no").lower().startswith("auto-"):
+        score += 1
+    if "list-unsubscribe" in fields or "list-id" in fields:
+        score -= 2
+    if _FORWARDED.match(subject) and not contains(mail.from_.casefold(), DAEMONS):
+        score -= 3
+    return score
+
+
+def is_forward(mail: Mail) -> bool:
+    """A person's forward of or answer to a report, which is no report."""
+    return _FORWARDED.match(mail.subject) is not None and not contains(mail.from_.casefold(), DAEMONS) and not is_null_sender(mail)
+
+
+def is_null_sender(mail: Mail) -> bool:
+    """The mail came from the null sender (RFC 5321 section 4.5.5), as the envelope or a Return-Path field tells."""
+    if mail.envelope.sender is not None:
+        return mail.envelope.sender == ""
+    return (mail.fields.raw("return-path") or "-").replace(" ", "").lower() in {"<>", "", "<mailer-daemon>"}
+
+
+def text_action(mail: Mail) -> Action:
+    """What a report in plain text says became of the mail."""
+    subject, words = mail.subject.casefold(), mail.notice[:_HEAD].casefold()
+    if contains(subject, DELAYS) or "delay" in subject or subject.startswith("warning: could not send"):
+        return Action.DELAYED
+    if contains(words, DELAYS) and not contains(words, FINAL):
+        return Action.DELAYED
+    if contains(words, SUCCESSES) and not contains(words, ("not ", "fail", "error", "unable")):
+        return Action.DELIVERED
+    return Action.FAILED
