@@ -14,6 +14,15 @@ from dsn_processor.facts import (
 )
 
 _TRUNCATED = Defect("message_truncated", "the mail is over the size limit: only its head was read")
+_UNJUDGED: dict[str, Any] = {
+    "bounce_type": None,
+    "reason": None,
+    "scope": None,
+    "confidence": None,
+    "rule_id": None,
+    "evidence": [],
+    "block": None,
+}
 
 
 def describe_mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
@@ -41,27 +50,30 @@ def describe_mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
 
 def describe_recipient(report: RecipientReport, verdict: Verdict | None) -> dict[str, Any]:
     """``verdict`` is None for a recipient that there is nothing to judge about: delivered, relayed, ..."""
-    judged = verdict is not None
     return {
         "address": report.address,
         "original": report.original,
         "action": report.action,
         "status": report.status,
         "reply_code": report.reply_code,
-        "bounce_type": verdict.bounce_type if judged else None,
-        "reason": verdict.reason if judged else None,
-        "scope": verdict.scope if judged else None,
-        "confidence": verdict.confidence if judged else None,
-        "rule_id": verdict.rule_id if judged else None,
-        "evidence": [{"source": item.source, "text": item.text} for item in verdict.evidence]
-        if judged
-        else [],
-        "block": _block(verdict.block) if judged and verdict.block is not None else None,
+        **(_UNJUDGED if verdict is None else _judgement(verdict)),
         "diagnostic_code": report.diagnostic_code,
         "remote_mta": report.remote_mta,
         "smtp_command": report.smtp_command,
         "last_attempt_date": report.last_attempt_date,
         "will_retry_until": report.will_retry_until,
+    }
+
+
+def _judgement(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "bounce_type": verdict.bounce_type,
+        "reason": verdict.reason,
+        "scope": verdict.scope,
+        "confidence": verdict.confidence,
+        "rule_id": verdict.rule_id,
+        "evidence": [{"source": item.source, "text": item.text} for item in verdict.evidence],
+        "block": None if verdict.block is None else _block(verdict.block),
     }
 
 
