@@ -164,10 +164,8 @@ def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
 def _reply_code(group: Group, diagnostic: str | None) -> int | None:
     if diagnostic and (code := find_reply_code(diagnostic)):
         return code
-    # QUIRK: "Status: 5.1.1 (550 ...)" and Remote-MTA fields that carry the reply.
-    status = group.get("status", "")
-    _, opening, comment = status.partition("(")
-    return find_reply_code(comment) if opening else None
+    # QUIRK: "Status: 5.1.1 (550 ...)" and "Status: 553 Exceeded maximum size".
+    return find_reply_code(group.get("status", "").rpartition("(")[2])
 
 
 def stated_status(value: str | None) -> str | None:
@@ -183,7 +181,9 @@ def merged_status(stated: str | None, diagnostic: str | None) -> str | None:
     if stated is not None and not stated.endswith(".0.0"):
         return stated
     told = find_status(diagnostic) if diagnostic else None
-    return told if told and (stated is None or not told.endswith(".0.0")) else stated
+    if told is None or (stated is not None and (told.endswith(".0.0") or told[0] == "2")):
+        return stated
+    return told
 
 
 def _action(value: str | None, status: str | None, defects: list[Defect]) -> Action:

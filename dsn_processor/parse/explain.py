@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.replies import find_command, find_reply_code, find_status, join_lines
+from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
 from dsn_processor.terms import Action
 
 WORDS = 3_000  # characters kept for one recipient
@@ -17,26 +18,22 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
         return reports
     notice = mail.notice
     folded = notice.casefold() if len(reports) > 1 or "\n" in notice else notice
+    alone = len(reports) == 1
     return [
-        _explained(report, _words_about(report, notice, folded, alone=len(reports) == 1)) if report.action in _TOLD else report
+        _explained(report, _words_about(report, notice, folded, alone=alone), notice[:WORDS] if alone else "") if report.action in _TOLD else report
         for report in reports
     ]
 
 
-def _explained(report: RecipientReport, words: str) -> RecipientReport:
-    text = join_lines(words)
+def _explained(report: RecipientReport, words: str, rest: str) -> RecipientReport:
     told = report.diagnostic_code or ""
     return replace(
         report,
-        explanation=text,
-        status=report.status or find_status(text),
-        reply_code=report.reply_code or (find_reply_code(text) if not told else _reply_in(text)),
-        smtp_command=find_command(told) or find_command(text),
+        explanation=join_lines(words),
+        status=merged_status(report.status, words),
+        reply_code=report.reply_code or find_reply_code(words) or (find_reply_code(rest) if rest else None),
+        smtp_command=find_command(told) or find_command(words),
     )
-
-
-def _reply_in(text: str) -> int | None:
-    return find_reply_code(text) if text else None
 
 
 def _words_about(report: RecipientReport, notice: str, folded: str, *, alone: bool) -> str:

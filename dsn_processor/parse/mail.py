@@ -26,7 +26,7 @@ class Mail:
 
     def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
         if b"\r" in raw:
-            raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            raw = raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self.envelope = envelope or Envelope()
         self.defects: list[Defect] = []
         self.root = parse_mime(raw, self.defects)
@@ -49,7 +49,7 @@ class Mail:
                 self.disposition_part = self.disposition_part or part
             elif kind in RETURNED_TYPES and part is not self.root:
                 self.returned_part = self.returned_part or part
-            elif kind.startswith("text/"):
+            elif kind.startswith("text/") or (kind.startswith("multipart/") and not part.children):
                 self.text_parts.append(part)
 
     @cached_property

@@ -10,7 +10,7 @@ from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import read_disposition
 from dsn_processor.parse.returned import message_id
-from dsn_processor.parse.signals import is_forward, report_score
+from dsn_processor.parse.signals import is_forward, looks_returned, report_score
 from dsn_processor.parse.words import COMPLAINTS, contains
 from dsn_processor.terms import STRENGTH, Kind
 
@@ -48,7 +48,7 @@ def _free_form(mail: Mail) -> ParsedMessage:
     score = report_score(mail)
     if mail.status_part is not None and not is_forward(mail):
         score += 3
-    if score >= 2:
+    if score >= 2 and not (is_auto_reply(mail) and not looks_returned(mail)):
         recipients = read_plain_report(mail)
         if recipients:
             return _facts(mail, kind_of(recipients), recipients)

@@ -7,18 +7,19 @@ from typing import NamedTuple
 REPLY_LIMIT = 10_000
 
 # An enhanced code stands alone: not in an IP address, a version, a date or a name. "#5.1.1" and "5.01.01" are met.
-_STATUS = re.compile(r"(?<![\w.:/\[-])#?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
+_STATUS = re.compile(r"(?<![\w.:/-])#?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
 # "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code.
 _CODE_AND_STATUS = re.compile(
-    r"(?<![\w.:/\[+-])([245][0-5]\d)(?:[ \t]+|-)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
+    r"(?<![\w.:/+-])([45][0-5]\d)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
 _CODE_AT_START = re.compile(r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])")
 # Words after which a bare reply code is a reply code and not an amount.
 _CODE_IN_TEXT = re.compile(
-    r"(?:\bsaid:|\bsays?:|\breply:|\breplied:|\bresponded(?: with)?:?|\bresponse(?: was| from [^\n:]{1,120})?:|\breturned:?|"
-    r"\berror(?: message)?(?: code)?(?: was)?:?|\bcode:?|\bstatus:?|\bgot:|<<<|\bsmtp;|\bmessage:|\bdata:|\bto:[^\n]{0,200}>:|"
-    r"\bfailed(?: with)?:|\bresult:|\breason:|\brejected(?: your message)?:?|\bwith:|\banswer:|\bserver:|\brecipient:|>\.\.\.|^\s*)"
-    r"[\s\"'(\[]*(?<![\d.])([45][0-5]\d)(?=[ \t\-\"')\]:;,.#]|$)(?![.:]\d)(?![ \t]*(?:[kmg]?b(?:ytes)?\b|messages?\b|seconds?\b|recipients\b))",
+    r"(?:\bsaid:|\bsays?:|\brepl(?:y|ied)(?: (?:was|with))?:|\brespon(?:ded|se)(?: (?:with|was|from [^\n:]{1,120}))?:?|\breturned(?: the following)?:?|"
+    r"error(?: message| code| text)?(?: (?:was|is))?[ ]?:?|code(?: was)?[ ]?:?|\bstatus:?|\bgot:|<<<|\bsmtp;|\bmessage:|\bdata:|\]:|\)[ ]?:|>:|"
+    r"\bfailed(?: with)?:|\bresult:|\breason:?|\brejected(?: your message)?:?|\bwith:|\banswer:|\bserver:|\brecipient:|\bdetails:|"
+    r"\bdiagnostic(?: text)?:|>\.\.\.|\w\.\w{2,63}:|\bproblem|^)"
+    r"[ \t\n\"'(\[|>]{0,40}(?<![\d.])([45][0-5]\d)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)(?![ \t]*(?:[kmg]?b(?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _CONTINUATION = re.compile(r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?", re.IGNORECASE)
@@ -52,8 +53,8 @@ class Reply(NamedTuple):
 
 def parse_reply(text: str) -> Reply:
     """Take a reply or an error text apart; codes that it does not state are None."""
-    text = join_lines(text[:REPLY_LIMIT])
-    return Reply(find_reply_code(text), find_status(text), text)
+    text = text[:REPLY_LIMIT]
+    return Reply(find_reply_code(text), find_status(text), join_lines(text))
 
 
 def join_lines(text: str) -> str:
@@ -66,10 +67,17 @@ def join_lines(text: str) -> str:
     return text.strip()
 
 
+# Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
+_CODE_HEARD = re.compile(r"^[ \t]*<<<[ \t]*([45][0-5]\d)\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45][0-5]\d)[ ]", re.MULTILINE)
+
+
 def find_reply_code(text: str) -> int | None:
     """The SMTP reply code that ``text`` states. A number counts only at the start, before an enhanced code, or after
-    words that announce a reply.
+    words that announce a reply, the start of a line among them: ask before lines are joined.
     """
+    if "... " in text or "<<<" in text:
+        if match := _CODE_HEARD.search(text):
+            return int(match[1] or match[2])
     if match := _CODE_AT_START.match(text):
         return int(match[1])
     if match := _CODE_AND_STATUS.search(text):
@@ -77,6 +85,21 @@ def find_reply_code(text: str) -> int | None:
     if match := _CODE_IN_TEXT.search(text):
         return int(match[1])
     return None
+
+
+def find_reply(text: str) -> str | None:
+    """The reply that stands in a longer text: from its code to the end of its paragraph, with the lines that go on
+    with the same code behind blank ones.
+    """
+    match = _CODE_AND_STATUS.search(text) or _CODE_IN_TEXT.search(text)
+    if match is None:
+        return None
+    paragraphs = text[match.start(1) : match.start(1) + REPLY_LIMIT].split("\n\n")
+    code = match[1]
+    end = 1
+    while end < len(paragraphs) and paragraphs[end].lstrip().startswith((code + "-", code + " ")):
+        end += 1
+    return "\n".join(paragraphs[:end])
 
 
 def find_status(text: str) -> str | None:

@@ -17,7 +17,8 @@ def report_score(mail: Mail) -> int:
     score = 0
     if any(name in fields for name in _AUTHORITY):
         score += 3
-    if contains(mail.from_.casefold(), DAEMONS):
+    daemon = is_daemon(mail)
+    if daemon:
         score += 2
     if is_null_sender(mail):
         score += 1
@@ -27,16 +28,26 @@ def report_score(mail: Mail) -> int:
         score += 1
     if (fields.raw("auto-submitted") or "no").lower().startswith("auto-"):
         score += 1
-    if "list-unsubscribe" in fields or "list-id" in fields:
+    if not daemon and ("list-unsubscribe" in fields or "list-id" in fields):
         score -= 2
-    if _FORWARDED.match(subject) and not contains(mail.from_.casefold(), DAEMONS):
+    if not daemon and _FORWARDED.match(subject):
         score -= 3
     return score
 
 
+def is_daemon(mail: Mail) -> bool:
+    """The mail's From names a program that returns mail."""
+    return contains(mail.from_.casefold(), DAEMONS) is not None
+
+
+def looks_returned(mail: Mail) -> bool:
+    """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
+    return is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS) is not None
+
+
 def is_forward(mail: Mail) -> bool:
     """A person's forward of or answer to a report, which is no report."""
-    return _FORWARDED.match(mail.subject) is not None and not contains(mail.from_.casefold(), DAEMONS) and not is_null_sender(mail)
+    return _FORWARDED.match(mail.subject) is not None and not is_daemon(mail) and not is_null_sender(mail)
 
 
 def is_null_sender(mail: Mail) -> bool:

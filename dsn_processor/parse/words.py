@@ -5,7 +5,7 @@ They tell what kind of mail it is, never why a recipient failed: that is the rul
 
 #: Local parts and display names of the programs that return mail.
 DAEMONS = (
-    "mailer-daemon", "mailerdaemon", "mailer_daemon", "mail-daemon", "maildaemon", "postmaster", "postmast", "mdaemon", "mailadmin",
+    "mailer-daemon", "mailerdaemon", "post_master", "poostmaster", "mailer_daemon", "mail-daemon", "maildaemon", "postmaster", "postmast", "mdaemon", "mailadmin",
     "mail delivery sub", "mail delivery system", "mail delivery service", "mail delivery", "mail deliver", "mailsystem", "mail system",
     "delivery-status", "delivery status", "delivery subsystem", "mail administrator", "mail-administrator", "mailmaster", "mail-admin",
     "email delivery", "e-mail delivery", "microsoft exchange", "microsoftexchange", "system administrator", "systemadministrator",
@@ -65,12 +65,12 @@ DELAYS = (
     "delayed by more than", "could not yet be delivered", "not yet delivered", "remains undelivered", "delivery delay", "delayed delivery", "temporarily undeliverable",
     "temporary non-delivery", "temporary failure in delivering", "just a warning", "this is only a warning", "(delay)", "delayed 24 hours",
     "wird verzögert", "noch nicht zugestellt", "weitere zustellversuche", "pas encore été", "remise est retardée", "a été retardée", "aún no se ha", "se ha retrasado",
-    "ainda não foi", "non è stato ancora", "nog niet bezorgd", "пока не доставлено", "ещё не доставлен", "попытки доставки будут", "延迟", "遅延", "再送", "sendmail will try",
+    "ainda não foi", "non è stato ancora", "nog niet bezorgd", "пока не доставлено", "ещё не доставлен", "попытки доставки будут", "延迟", "遅延", "sendmail will try",
 )  # fmt: skip
 FINAL = (
     "giving up", "given up", "no further attempts", "no longer attempt", "will not be retried", "returned to you", "returning message", "permanent error", "permanent fail", "retry timeout exceeded",
     "message is being returned", "could not be delivered for more than", "has been undeliverable for", "i've given up", "delivery failed", "failed permanently", "delivery has failed",
-    "could not be delivered to the following", "unable to deliver this message after",
+    "unable to deliver this message after",
 )  # fmt: skip
 
 #: Words that say a report tells of success.

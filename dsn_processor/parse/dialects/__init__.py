@@ -7,10 +7,11 @@ from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.replies import find_command, find_reply_code, find_status, join_lines
+from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.signals import text_action
 from dsn_processor.terms import Action
 
+NOTICE = 6_000  # characters of a notice that may explain a recipient
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
     """The recipients of a report in plain text, by the first reader that finds any."""
@@ -39,19 +40,26 @@ def _plain(mail: Mail) -> list[RecipientReport]:
 
 
 def _report(found: Found, mail: Mail, action: Action, *, alone: bool) -> RecipientReport:
-    words = join_lines(found.words)
-    notice = join_lines(mail.notice[:6000]) if alone else ""
+    notice = mail.notice[:NOTICE] if alone else ""
+    words = found.words
+    if alone and find_reply_code(words) is None and (reply := find_reply(notice)):
+        words = f"{words}\n{reply}" if words else reply
     return RecipientReport(
         address=found.address,
         original=found.original,
         action=action,
-        status=find_status(words) or find_status(notice),
-        reply_code=find_reply_code(words) or find_reply_code(notice),
-        diagnostic_code=words or None,
-        explanation=notice,
+        status=_failure(find_status(words)) or _failure(find_status(notice)),
+        reply_code=find_reply_code(words),
+        diagnostic_code=join_lines(words) or None,
+        explanation=join_lines(notice),
         smtp_command=find_command(words) or find_command(notice),
         origin="dialect:plain",
     )
+
+
+def _failure(status: str | None) -> str | None:
+    """A status of class 2 in free text is a version number or another step of a dialogue."""
+    return None if status is None or status[0] == "2" else status
 
 
 def _returned_to(mail: Mail) -> list[RecipientReport]:
@@ -66,6 +74,6 @@ def _returned_to(mail: Mail) -> list[RecipientReport]:
 
 def _flufl(mail: Mail) -> list[RecipientReport]:
     return [
-        RecipientReport(address=address, action=action, explanation=join_lines(mail.notice[:6000]), origin="flufl")
+        RecipientReport(address=address, action=action, explanation=join_lines(mail.notice[:NOTICE]), origin="flufl")
         for address, action in flufl_recipients(mail)
     ]

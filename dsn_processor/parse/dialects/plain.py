@@ -30,6 +30,8 @@ _LABELLED = re.compile(
 _IN_REPLY = re.compile(
     rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
 )
+_BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
+_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
 _BOILER = re.compile(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
     r"\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
@@ -49,6 +51,8 @@ class Found:
     original: str | None = None
 
 
+Shape = Callable[[list[str], frozenset[str]], list[Found]]
+
 _MADE_FROM = re.compile(rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)|expanded from:?[ ]?<?({_ADDRESS})>?", re.IGNORECASE)
 
 
@@ -58,17 +62,25 @@ def find_recipients(mail: Mail) -> list[Found]:
     excluded = excluded_addresses(mail)
     named = [bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")]
     wanted = frozenset(address.casefold() for address in named if is_address(address))
-    shapes: list[Callable[[list[str], frozenset[str]], list[Found]]] = [_at_line_start, _in_replies, _labelled, _in_sentences]
-    found: list[Found] = []
-    for shape in shapes:
-        found = shape(lines, excluded - wanted)
-        if wanted:
-            found = [one for one in found if one.address.casefold() in wanted]
-        if found:
-            break
+    shapes: list[Shape] = [_at_line_start, _in_replies, _labelled, _bare_start, _in_sentences]
+    found = _first_shape(shapes, lines, excluded - wanted, wanted)
+    if not found:
+        # A sender may have written to itself: then only the report's writer is no recipient.
+        writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
+        found = _first_shape(shapes[:3], lines, writer, wanted)
     known = {one.address.casefold() for one in found}
     found += [Found(address, "") for address in named if is_address(address) and address.casefold() not in known]
     return _once(found)
+
+
+def _first_shape(shapes: list[Shape], lines: list[str], excluded: frozenset[str], wanted: frozenset[str]) -> list[Found]:
+    for shape in shapes:
+        found = shape(lines, excluded)
+        if wanted:
+            found = [one for one in found if one.address.casefold() in wanted]
+        if found:
+            return found
+    return []
 
 
 def excluded_addresses(mail: Mail) -> frozenset[str]:
@@ -99,7 +111,9 @@ def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Mat
         match = pattern.match(line) if "@" in line else None
         if match is None:
             continue
-        words = [match["rest"].strip(" \t:;,.-")] if match["rest"].strip(" \t:;,.-") else []
+        words = [lines_before(match).strip(" \t<")] if _CODE.search(lines_before(match)) else []
+        if rest := match["rest"].strip(" \t:;,.-"):
+            words.append(rest)
         made_from = _MADE_FROM.search(line)
         if made_from:
             words.append(made_from[0])
@@ -124,10 +138,25 @@ def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    found: list[Found] = []
+    heard: list[str] = []  # the dialogue above the line, which says what the server answered
+    for line in lines:
+        match = _IN_REPLY.match(line) if "@" in line else None
+        if line.lstrip().startswith((">>>", "<<<")) and not (match and _allowed(match["address"], excluded) and not heard):
+            heard.append(line.strip())
+        elif match and _allowed(match["address"], excluded):
+            found.append(Found(match["address"], "\n".join([*heard[-4:], line.strip()])))
+            heard = []
+        elif not line.startswith(" "):
+            heard = []
+    return found
+
+
+def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     return [
-        Found(match["address"], line.strip(" \t<>"))
-        for line in lines
-        if "@" in line and (match := _IN_REPLY.match(line)) and _allowed(match["address"], excluded)
+        Found(match["address"], words)
+        for match, words in _chunks(lines, _BARE_START)
+        if _allowed(match["address"], excluded) and not _BOILER.search(match["rest"])
     ]
 
 

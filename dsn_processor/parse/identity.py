@@ -1,0 +1,95 @@
+"""Who a mail, an address and an event are, whatever way they came: the keys that make everything idempotent.
+
+A mail met as a file, in an mbox, over SMTP and over IMAP is the same mail. What differs is what the way added: line
+endings, mbox quoting, trace headers on top, and the flags that mail stores keep in the header.
+"""
+
+import re
+import unicodedata
+from hashlib import sha256
+
+# Names are matched after "\n", so that the scan hops from line to line; possessive, so that it never goes back.
+_FOLDED = rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+"
+_TRACE = re.compile(
+    rb"(?:\n(?:return-path|received|received-spf|x-received|delivered-to|x-delivered-to|x-original-to|x-real-to"
+    rb"|x-apparently-to|envelope-to|delivery-date|authentication-results|x-authentication-results|x-sieve"
+    rb"|(?:arc|x-envelope|x-spam|x-spamd|x-rspamd|x-virus|x-gm|x-forwarded)-[^:\s]*+)" + _FOLDED + rb")++",
+    re.IGNORECASE,
+)
+_FLAGS = re.compile(
+    rb"\n(?:status|content-length|lines|x-status|x-uid|x-uidl|x-keywords|x-imap|x-imapbase|x-evolution"
+    rb"|x-mozilla-(?:status2?|keys))" + _FOLDED,
+    re.IGNORECASE,
+)
+_QUOTED_FROM = re.compile(rb"\n>++From ")
+
+#: Quoted local parts that need no quotes (RFC 5321 section 4.1.2: dot-string).
+_NEEDLESS_QUOTES = re.compile(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # other full stops, as IDNA takes them (RFC 3490 section 3.1)
+
+
+def identity(raw: bytes) -> str:
+    """The mail's identity, 64 hexadecimal digits: the hash of what its author wrote. Linear in its size."""
+    text = raw
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = b"\n" + text
+    if b"\n>" in text and b">From " in text:
+        text = _QUOTED_FROM.sub(b"\nFrom ", text)
+    if text.startswith(b"\nFrom "):  # the line an mbox puts between mails
+        end = text.find(b"\n", 1)
+        text = b"" if end < 0 else text[end:]
+    if trace := _TRACE.match(text):
+        text = text[trace.end() :]
+    end = text.find(b"\n\n")
+    digest = sha256(_FLAGS.sub(b"", text if end < 0 else text[:end]).rstrip(b"\n"))
+    if end >= 0:
+        digest.update(text[end:].rstrip(b"\n"))
+    return digest.hexdigest()
+
+
+def canonical_address(address: str) -> str:
+    """The form of an address to look it up and compare by, not to write to: letter case folded, the domain in
+    Unicode without a trailing dot, quotes that mean nothing taken off. Tags (``+x``) and dots are kept.
+    """
+    if address.isascii() and '"' not in address and "xn--" not in address and "XN--" not in address:
+        return address.strip().lower().rstrip(".")
+    local, at, domain = address.strip().rpartition("@")
+    if not at:
+        return _fold(domain)
+    if quoted := _NEEDLESS_QUOTES.match(local):
+        local = quoted[1]
+    return f"{_fold(local)}@{canonical_domain(domain)}"
+
+
+def canonical_domain(domain: str) -> str:
+    """A domain to compare by: small letters, Unicode instead of ``xn--`` (RFC 5890), no trailing dot."""
+    return ".".join(map(_label, _fold(domain).translate(_DOTS).rstrip(".").split(".")))
+
+
+def event_identity(*, mail: str, returned_message_id: str | None, recipient: str, kind: str, status: str | None) -> str:
+    """The identity of one recipient's event, 64 hexadecimal digits.
+
+    Two reports about one sent message that say the same of one recipient are one event, however often they come.
+    Without the returned Message-ID the mail's own identity stands in. ``recipient`` is a canonical address.
+    """
+    sent = (returned_message_id or "").strip().strip("<>").strip()
+    about = f"message-id:{sent}" if sent else f"mail:{mail}"
+    words = "\0".join((about, recipient, kind, status or ""))
+    return sha256(words.encode(errors="surrogatepass")).hexdigest()
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFC", text.lower())
+
+
+def _label(label: str) -> str:
+    """One label of a domain, its Punycode decoded where that is sound (RFC 3492)."""
+    if not label.startswith("xn--") or len(label) > 63 or not label.isascii():
+        return label
+    try:
+        decoded = _fold(label[4:].encode().decode("punycode"))
+        sound = decoded.encode("punycode").decode() == label[4:] and not decoded.isascii()
+    except (UnicodeError, ValueError, OverflowError):
+        return label
+    return decoded if sound else label
