@@ -25,7 +25,9 @@ _QUOTED_FROM = re.compile(rb"\n>++From ")
 
 #: Quoted local parts that need no quotes (RFC 5321 section 4.1.2: dot-string).
 _NEEDLESS_QUOTES = re.compile(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
-_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # other full stops, as IDNA takes them (RFC 3490 section 3.1)
+_DOTS = str.maketrans(
+    "\u3002\uff0e\uff61", "..."
+)  # other full stops, as IDNA takes them (RFC 3490 section 3.1)
 
 
 def identity(raw: bytes) -> str:
@@ -67,7 +69,9 @@ def canonical_domain(domain: str) -> str:
     return ".".join(map(_label, _fold(domain).translate(_DOTS).rstrip(".").split(".")))
 
 
-def event_identity(*, mail: str, returned_message_id: str | None, recipient: str, kind: str, status: str | None) -> str:
+def event_identity(
+    *, mail: str, returned_message_id: str | None, recipient: str, kind: str, status: str | None
+) -> str:
     """The identity of one recipient's event, 64 hexadecimal digits.
 
     Two reports about one sent message that say the same of one recipient are one event, however often they come.

@@ -10,7 +10,7 @@ from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import read_disposition
 from dsn_processor.parse.returned import message_id
-from dsn_processor.parse.signals import is_forward, looks_returned, report_score
+from dsn_processor.parse.signals import is_forward, looks_returned, report_score, wrapped_report
 from dsn_processor.parse.words import COMPLAINTS, contains
 from dsn_processor.terms import STRENGTH, Kind
 
@@ -18,6 +18,8 @@ from dsn_processor.terms import STRENGTH, Kind
 def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage:
     """Parse one mail, whatever it is. ``raw`` may have LF, CRLF or CR line ends."""
     mail = Mail(raw, envelope)
+    if (wrapped := wrapped_report(mail)) is not None:
+        mail = Mail(wrapped, envelope)
     if mail.feedback_part is not None:
         return _complaint(mail)
     if mail.status_part is not None and not is_forward(mail):

@@ -7,28 +7,37 @@ from typing import NamedTuple
 REPLY_LIMIT = 10_000
 
 # An enhanced code stands alone: not in an IP address, a version, a date or a name. "#5.1.1" and "5.01.01" are met.
-_STATUS = re.compile(r"(?<![\w.:/-])#?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
+_STATUS = re.compile(r"(?<![\w./-])(?<!\d:)#?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
 # "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code.
 _CODE_AND_STATUS = re.compile(
-    r"(?<![\w.:/+-])([45][0-5]\d)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
+    r"(?<![\w./+-])(?<!\d:)([45][0-5]\d)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
 _CODE_AT_START = re.compile(r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])")
-# Words after which a bare reply code is a reply code and not an amount.
-_CODE_IN_TEXT = re.compile(
-    r"(?:\bsaid:|\bsays?:|\brepl(?:y|ied)(?: (?:was|with))?:|\brespon(?:ded|se)(?: (?:with|was|from [^\n:]{1,120}))?:?|\breturned(?: the following)?:?|"
-    r"error(?: message| code| text)?(?: (?:was|is))?[ ]?:?|code(?: was)?[ ]?:?|\bstatus:?|\bgot:|<<<|\bsmtp;|\bmessage:|\bdata:|\]:|\)[ ]?:|>:|"
-    r"\bfailed(?: with)?:|\bresult:|\breason:?|\brejected(?: your message)?:?|\bwith:|\banswer:|\bserver:|\brecipient:|\bdetails:|"
-    r"\bdiagnostic(?: text)?:|>\.\.\.|\w\.\w{2,63}:|\bproblem|^)"
-    r"[ \t\n\"'(\[|>]{0,40}(?<![\d.])([45][0-5]\d)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)(?![ \t]*(?:[kmg]?b(?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)",
-    re.IGNORECASE | re.MULTILINE,
+# A bare number of the right shape, and neither an amount nor a part of something longer ...
+_CODE_ALONE = re.compile(
+    r"(?<![\w.+/])([45][0-5]\d)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
+    r"(?![ \t]*(?:[kmgKMG]?[bB](?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)"
 )
+# ... is a reply code after words that announce one, or where a line begins.
+_ANNOUNCING = (
+    "said:", "says:", "say:", "reply:", "replied:", "reply was:", "replied with:", "response:", "responded:", "responded with:", "responded with", "response was:", "response was",
+    "returned:", "returned", "returned the following:", "error:", "error :", "error", "error message:", "error code:", "error code", "error text:", "error was:", "error is:", "code:", "code :", "code",
+    "code was:", "was:", "is:", "status:", "status", "got:", "<<<", "smtp;", "message:", "data:", "]:", "):", ") :", ">:", "failed:", "failed with:", "result:", "reason:", "reason", "rejected:",
+    "rejected your message:", "rejected", "with:", "answer:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem",
+)  # fmt: skip
+_LOOK_BACK = 60  # characters before a number that may announce it
+_BETWEEN = " \t\n\"'([|>"
 _CONTINUATION = re.compile(r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 
+# Literals that name a command, in lower case; the first that stands where a refused command stands counts.
+_COMMANDS = ("rcpt", "end of data", "end of message", "mail from", "mail command", "data", "ehlo", "helo", "lhlo", "starttls", "auth", "initial connection", "connect")
 _COMMAND = re.compile(
-    r"(?:in (?:reply|response) to|after(?: sending)?|during|in|command was:?|>>>|command:|(?:unable|failed) to)\s+(?:the\s+|initial\s+|pipelined\s+|sending\s+)?\"?"
-    r"(end of data|end of message|MAIL FROM|MAIL|RCPT TO|RCPT|DATA|EHLO|HELO|LHLO|STARTTLS|AUTH|initial connection|connection|connect)\b",
-    re.IGNORECASE,
+    r"(end of data|end of message|mail from|mail|rcpt to|rcpt|data|ehlo|helo|lhlo|starttls|auth|initial connection|connection|connect)\b"
+)
+_REFUSED = re.compile(
+    r"(?:in (?:reply|response) to|after(?: sending)?|during|in|following|command was:?|>>>|command:|sent:|(?:unable|failed) to|like our|our final)"
+    r"\s+(?:the\s+|initial\s+|pipelined\s+|sending\s+|our\s+|final\s+){0,3}\"?\Z"
 )
 _VERBS = {
     "end of data": "EOD",
@@ -82,16 +91,30 @@ def find_reply_code(text: str) -> int | None:
         return int(match[1])
     if match := _CODE_AND_STATUS.search(text):
         return int(match[1])
-    if match := _CODE_IN_TEXT.search(text):
-        return int(match[1])
+    match = _announced_code(text)
+    return int(match[1]) if match else None
+
+
+def _announced_code(text: str) -> re.Match[str] | None:
+    for match in _CODE_ALONE.finditer(text):
+        if _is_announced(text[max(0, match.start() - _LOOK_BACK) : match.start()]):
+            return match
     return None
+
+
+def _is_announced(before: str) -> bool:
+    words = before.rstrip(_BETWEEN)
+    if not words or "\n" in before[len(words) :]:
+        return True
+    # A host or an address may announce it too: "mx.example.net: 550".
+    return words.lower().endswith(_ANNOUNCING) or (words.endswith(":") and "." in words.split()[-1])
 
 
 def find_reply(text: str) -> str | None:
     """The reply that stands in a longer text: from its code to the end of its paragraph, with the lines that go on
     with the same code behind blank ones.
     """
-    match = _CODE_AND_STATUS.search(text) or _CODE_IN_TEXT.search(text)
+    match = _CODE_AND_STATUS.search(text) or _announced_code(text)
     if match is None:
         return None
     paragraphs = text[match.start(1) : match.start(1) + REPLY_LIMIT].split("\n\n")
@@ -124,8 +147,14 @@ def canonical_status(class_: str, subject: str, detail: str) -> str:
 
 def find_command(text: str) -> str | None:
     """The SMTP command that was refused, if the text says so: CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, EOD."""
-    match = _COMMAND.search(text)
-    if match is None:
-        return None
-    words = match[1].lower()
-    return _VERBS.get(words, words.upper())
+    text = text.lower()
+    found: tuple[int, str] | None = None
+    for literal in _COMMANDS:
+        position = text.find(literal)
+        while position >= 0 and (found is None or position < found[0]):
+            match = _COMMAND.match(text, position)
+            if match and _REFUSED.search(text, max(0, position - 60), position):
+                found = position, match[1]
+                break
+            position = text.find(literal, position + 1)
+    return _VERBS.get(found[1], found[1].upper()) if found else None

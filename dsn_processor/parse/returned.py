@@ -39,12 +39,12 @@ _SEPARATOR = re.compile(
     r"|(?:the )?headers? (?:of|from|for) (?:the|your) (?:original )?message.{0,60}"
     r"|the (?:first|top) .{0,40} lines? of (?:the|your) .{0,60}"
     r"|the text of the message was.{0,40}"
-    r"|received: (?:from|by) .{0,200}"
-    r"|return-path: .{0,200}"
+    r"|received:[ ]?(?:from|by) .{0,200}"
+    r"|return-path:[ ]?<.{0,200}"
     r")$",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADER_START = re.compile(r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):[ \t]", re.MULTILINE | re.IGNORECASE)
+_HEADER_START = re.compile(r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):", re.MULTILINE | re.IGNORECASE)
 _MSG_ID = re.compile(r"<([^<>\s]{1,998})>")
 _NAMES = frozenset({"message-id", "from", "to", "subject", "date", "return-path"})
 

@@ -8,6 +8,7 @@ from dsn_processor.terms import Action
 
 _HEAD = 6_000  # characters of a notice in which it says what it is
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+_REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
 
 
@@ -43,6 +44,17 @@ def is_daemon(mail: Mail) -> bool:
 def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
     return is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS) is not None
+
+
+def wrapped_report(mail: Mail) -> bytes | None:
+    """QUIRK: gateways that add a footer to a report by wrapping it whole into a message/rfc822 part."""
+    part = mail.returned_part
+    if part is None or mail.status_part is not None or mail.root.content_type != "multipart/mixed":
+        return None
+    if mail.root.children[0] is not part or not is_daemon(mail):
+        return None
+    inner = part.body(part.end - part.start)
+    return inner if _REPORT_TYPE.search(inner, 0, _HEAD) else None
 
 
 def is_forward(mail: Mail) -> bool:

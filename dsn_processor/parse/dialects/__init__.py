@@ -1,6 +1,7 @@
 """Reports that carry no readable delivery-status part."""
 
 from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.dialects.notification import read_notification
 from dsn_processor.parse.dialects.plain import Found, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.addresses import addresses_in
@@ -15,7 +16,7 @@ NOTICE = 6_000  # characters of a notice that may explain a recipient
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
     """The recipients of a report in plain text, by the first reader that finds any."""
-    for reader in (_status_in_text, _plain, _returned_to, _flufl):
+    for reader in (read_notification, _status_in_text, _plain, _returned_to, _flufl):
         reports = reader(mail)
         if reports:
             return tuple(reports)

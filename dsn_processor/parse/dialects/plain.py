@@ -4,7 +4,7 @@ behind or below it, a label such as "Recipient:", an SMTP reply that names the a
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsn_processor.parse.addresses import addresses_in, bare_address, is_address
 from dsn_processor.parse.mail import Mail
@@ -15,7 +15,7 @@ SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
 _AT_START = re.compile(
-    rf"^[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
+    rf"^(?![ \t]*[245]\d\d[- ])[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
     r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
     r"(?P<rest>[ \t]*(?:\.\.\.|[:;,-]|\s*$|\(|[ \t]{2,}|[ \t]*;)[^\n]*)$",
     re.IGNORECASE,
@@ -68,6 +68,13 @@ def find_recipients(mail: Mail) -> list[Found]:
         # A sender may have written to itself: then only the report's writer is no recipient.
         writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
         found = _first_shape(shapes[:3], lines, writer, wanted)
+    replies = {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}
+    found = [
+        replace(one, words=f"{one.words}\n{said}".strip()[:CHUNK])
+        if (said := replies.get(one.address.casefold())) and said not in one.words
+        else one
+        for one in found
+    ]
     known = {one.address.casefold() for one in found}
     found += [Found(address, "") for address in named if is_address(address) and address.casefold() not in known]
     return _once(found)
