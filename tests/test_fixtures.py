@@ -25,33 +25,32 @@ def name(path):
     return path.relative_to(FIXTURES).with_suffix("").as_posix()
 
 
-def family(path):
+def folder(path):
     return path.parent.relative_to(FIXTURES).as_posix()
 
 
-def one_line_end(raw, end):
-    return raw.replace(b"\r\n", b"\n").replace(b"\n", end)
+def with_line_ends(path):
+    """The mail as kept, with LF and with CRLF, each form once; the first of a folder also with CR alone."""
+    kept = path.read_bytes()
+    forms = {"kept": kept, "lf": lf(kept), "crlf": lf(kept).replace(b"\n", b"\r\n")}
+    if path in FIRST_OF_FOLDER:
+        forms["cr"] = lf(kept).replace(b"\n", b"\r")
+    return {raw: form for form, raw in reversed(forms.items())}.items()
+
+
+def lf(raw):
+    return raw.replace(b"\r\n", b"\n")
 
 
 each_mail = pytest.mark.parametrize("path", MAILS, ids=name)
+FIRST_OF_FOLDER = set({folder(path): path for path in reversed(MAILS)}.values())
+FORMS = {f"{name(path)}-{form}": (path, raw) for path in MAILS for raw, form in with_line_ends(path)}
 
 
-@each_mail
-def test_fixture_as_kept(path):
-    assert not sidecar.mismatch(path, read(path.read_bytes())), name(path)
-
-
-@each_mail
-def test_fixture_with_crlf(path):
-    assert not sidecar.mismatch(path, read(one_line_end(path.read_bytes(), b"\r\n"))), name(path)
-
-
-FIRST_OF_FAMILY = list({family(path): path for path in reversed(MAILS)}.values())
-
-
-@pytest.mark.parametrize("path", FIRST_OF_FAMILY, ids=name)
-def test_one_of_each_family_with_cr_alone(path):
-    assert not sidecar.mismatch(path, read(one_line_end(path.read_bytes(), b"\r"))), name(path)
+@pytest.mark.parametrize("form", FORMS)
+def test_fixture(form):
+    path, raw = FORMS[form]
+    assert not sidecar.mismatch(path, read(raw)), form
 
 
 # Text in the returned message never changes the verdict.
@@ -71,7 +70,7 @@ POISON = (
 
 def poisoned(path):
     """The mail with the words of other outcomes written into what it returns; None where it returns nothing."""
-    raw = path.read_bytes()
+    raw = lf(path.read_bytes())
     parts = list(RETURNED_PART.finditer(raw))
     if parts:
         delimiter = raw[: parts[-1].start()].rpartition(b"\n--")[2].split(b"\n", 1)[0]
@@ -84,7 +83,7 @@ def poisoned(path):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MAILS if family(path) != "malformed" and poisoned(path)],
+    [path for path in MAILS if folder(path) != "malformed" and poisoned(path)],
     ids=name,
 )
 def test_words_in_the_returned_message_change_nothing(path):
