@@ -25,11 +25,10 @@ class Fields:
     __slots__ = ("_first", "pairs")
 
     def __init__(self, block: str) -> None:
-        self.pairs: list[tuple[str, str]] = _FIELD.findall(block[:HEADER_LIMIT])[:FIELD_LIMIT]
-        first: dict[str, str] = {}
-        for name, value in self.pairs:
-            first.setdefault(name.lower(), value)
-        self._first = first
+        self.pairs: list[tuple[str, str]] = _FIELD.findall(block[:HEADER_LIMIT])
+        if len(self.pairs) > FIELD_LIMIT:
+            del self.pairs[FIELD_LIMIT:]
+        self._first = {name.lower(): value for name, value in reversed(self.pairs)}
 
     def __contains__(self, name: str) -> bool:
         return name in self._first

@@ -13,6 +13,7 @@ from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
 DEPTH_LIMIT = 10
 PART_LIMIT = 100
 BOUNDARY_LIMIT = 1_000
+LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
 _TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
 _BOUNDARY_GUESS = re.compile(rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE)
@@ -128,7 +129,9 @@ def _delimiters(raw: bytes, start: int, end: int, boundary: bytes) -> list[tuple
     found: list[tuple[int, int, bool]] = []
     needle = b"\n--" + boundary
     position = start - 1 if raw.startswith(needle[1:], start) and start > 0 else raw.find(needle, start, end)
-    while position >= 0 and len(found) <= PART_LIMIT:
+    looked = 0
+    while position >= 0 and len(found) <= PART_LIMIT and looked < LOOKALIKE_LIMIT:
+        looked += 1
         line_end = raw.find(b"\n", position + 1, end)
         rest = raw[position + len(needle) : line_end if line_end >= 0 else end].strip()
         # A longer boundary that begins like this one belongs to another part.

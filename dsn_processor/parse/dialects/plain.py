@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from dsn_processor.parse.addresses import addresses_in, bare_address, is_address
 from dsn_processor.parse.mail import Mail
 
-LINES = 3_000  # lines of a notice that are looked at
+SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
 SENTENCES = 20  # recipients believed when only running text names them
 
@@ -58,7 +58,7 @@ _MADE_FROM = re.compile(rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)
 
 def find_recipients(mail: Mail) -> list[Found]:
     """The recipients a notice names, by the strongest shape that names any."""
-    lines = mail.notice.split("\n")[:LINES]
+    lines = mail.notice[:SIZE].split("\n")[:LINES]
     excluded = excluded_addresses(mail)
     named = [bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")]
     wanted = frozenset(address.casefold() for address in named if is_address(address))

@@ -1,0 +1,83 @@
+import pytest
+
+from dsn_processor.parse.replies import find_command, find_reply, parse_reply
+
+
+@pytest.mark.parametrize(
+    "text, code, status",
+    [
+        ("550 5.1.1 <a@example.net>: User unknown", 550, "5.1.1"),
+        ("550-5.1.1 The account does not exist\n550 5.1.1 try again", 550, "5.1.1"),
+        ("550 #5.1.0 Address rejected.", 550, "5.1.0"),
+        ("554 delivery error: dd This user doesn't have a yahoo.example account (a@example.net) [0]", 554, None),
+        ("553 sorry, no mailbox here by that name (#5.7.1)", 553, "5.7.1"),
+        ("5.01.01 bad", None, "5.1.1"),
+        ("host mx.example.net[192.0.2.1] said: 452 4.2.2 mailbox full (in reply to RCPT TO command)", 452, "4.2.2"),
+        ("SMTP error from remote mail server after RCPT TO:<a@example.net>:\nhost mx.example.net [192.0.2.1]: 550 unknown", 550, None),
+        ("<<< 421 try later", 421, None),
+        ("554 <a@example.net>... 550 Host unknown", 550, None),
+        ("responded as follows: [550 5.1.1 User unknown]", 550, "5.1.1"),
+        ("The error that the other server returned was: 500 no TLS", 500, None),
+        ("a@example.net Invalid Address, ERROR_CODE :550, ERROR_CODE :5.1.1 unknown", 550, "5.1.1"),
+        ("a@example.net: 550 DT:SPM 163", 550, None),
+        ("5.3.0 - Other mail system problem 550-'Unknown user a@example.net'", 550, "5.3.0"),
+        ("smtp;550 5.4.1 denied", 550, "5.4.1"),
+        ("250 2.1.5 OK", 250, "2.1.5"),
+    ],
+)
+def test_codes_that_a_reply_states(text, code, status):
+    reply = parse_reply(text)
+    assert (reply.reply_code, reply.status) == (code, status)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connect to mx.example.net[192.0.2.5]:25: Connection refused",
+        "the limit is 500 MB and the message has 512 KB",
+        "delayed for 450 seconds",
+        "Postfix 3.5.1.2, Exim v4.96.0, build 5.7.1.9",
+        "see http://example.net/550/5.1.1/help",
+        "message 20260550.1234@example.net",
+        "queue id 4550AA5512",
+        "no MX for [IPv6:2001:db8::550]",
+        "",
+    ],
+)
+def test_numbers_that_are_no_codes(text):
+    reply = parse_reply(text)
+    assert (reply.reply_code, reply.status) == (None, None)
+
+
+def test_a_specific_code_beats_a_general_one():
+    assert parse_reply("550 5.0.0 refused: 5.2.1 mailbox disabled").status == "5.2.1"
+
+
+def test_continuation_lines_are_joined_without_their_codes():
+    text = "550-5.7.1 [192.0.2.17] likely unsolicited\n 550-5.7.1 mail. Blocked.\n 550 5.7.1 gsmtp"
+    assert parse_reply(text).text == "550-5.7.1 [192.0.2.17] likely unsolicited mail. Blocked. gsmtp"
+
+
+def test_a_reply_is_found_in_a_longer_text():
+    notice = "There was an error.\n\nmx [192.0.2.1] did not like our DATA:\n550-5.7.26 not\n\n550 5.7.26 accepted\n\nBye 550"
+    assert find_reply(notice) == "550-5.7.26 not\n550 5.7.26 accepted"
+    assert find_reply("nothing here") is None
+
+
+@pytest.mark.parametrize(
+    "text, command",
+    [
+        ("(in reply to RCPT TO command)", "RCPT"),
+        ("(in reply to end of DATA command)", "EOD"),
+        ("SMTP error from remote mail server after MAIL FROM:<a@example.com> SIZE=1:", "MAIL"),
+        ("SMTP error from remote mail server after end of data:", "EOD"),
+        ("after initial connection: 554 no", "CONNECT"),
+        (">>> RCPT To:<a@example.net>\n<<< 550 no", "RCPT"),
+        ("TLS session failed after STARTTLS", "STARTTLS"),
+        ("did not like our RCPT TO:", "RCPT"),
+        ("data is the name of a droid", None),
+        ("the rcpt of this mail", None),
+    ],
+)
+def test_the_command_that_was_refused(text, command):
+    assert find_command(text) == command
