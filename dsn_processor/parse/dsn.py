@@ -18,6 +18,8 @@ BLOCK_LIMIT = 10_000  # recipient blocks that are read
 _FIELD = re.compile(r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
+# Cisco's own words before the reply it heard: "5.1.0 - Unknown address error 550-..."
+_CISCO = re.compile(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
 _IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
 _RECIPIENT_FIELDS = _IDENTIFYING | {"status", "diagnostic-code", "remote-mta", "last-attempt-date", "will-retry-until"}
@@ -149,7 +151,7 @@ def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
     value = group.get("diagnostic-code")
     # QUIRK: Cisco ESA writes Status 5.0.0 and puts the reply into a field of its own.
     extra = group.get("x-supplementary-info")
-    if extra and (not value or find_status(value) in {None, "5.0.0", "4.0.0"}) and find_reply_code(extra):
+    if extra and find_reply_code(extra) and (not value or _CISCO.match(value) or find_reply_code(value) is None):
         value = extra.strip("<> ")
     if not value or not value.strip():
         return None, None

@@ -27,11 +27,12 @@ class Mail:
     def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
         if b"\r" in raw:
             raw = raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        raw = raw.lstrip(b"\n")
         self.envelope = envelope or Envelope()
         self.defects: list[Defect] = []
         self.root = parse_mime(raw, self.defects)
         self.fields: Fields = self.root.fields
-        self.status_part: Part | None = None
+        self.status_parts: list[Part] = []
         self.returned_part: Part | None = None
         self.feedback_part: Part | None = None
         self.disposition_part: Part | None = None
@@ -42,7 +43,7 @@ class Mail:
         for part in self.root.walk():
             kind = part.content_type
             if kind in STATUS_TYPES:
-                self.status_part = self.status_part or part
+                self.status_parts.append(part)
             elif kind == _FEEDBACK:
                 self.feedback_part = self.feedback_part or part
             elif kind == _DISPOSITION:
@@ -80,9 +81,10 @@ class Mail:
 
     @cached_property
     def status_fields(self) -> StatusFields:
-        if self.status_part is None:
+        if not self.status_parts:
             return StatusFields()
-        return read_status(self.status_part.body(STATUS_LIMIT).decode("latin-1"), self.defects)
+        texts = [part.body(STATUS_LIMIT).decode("latin-1") for part in self.status_parts]
+        return read_status("\n\n".join(texts)[:STATUS_LIMIT], self.defects)
 
     @cached_property
     def from_(self) -> str:

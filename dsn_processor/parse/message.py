@@ -10,7 +10,7 @@ from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import read_disposition
 from dsn_processor.parse.returned import message_id
-from dsn_processor.parse.signals import is_forward, looks_returned, report_score, wrapped_report
+from dsn_processor.parse.signals import came_back, is_forward, looks_returned, report_score, wrapped_report
 from dsn_processor.parse.words import COMPLAINTS, contains
 from dsn_processor.terms import STRENGTH, Kind
 
@@ -22,7 +22,7 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
         mail = Mail(wrapped, envelope)
     if mail.feedback_part is not None:
         return _complaint(mail)
-    if mail.status_part is not None and not is_forward(mail):
+    if mail.status_parts and not is_forward(mail):
         parsed = _status_report(mail)
         if parsed is not None:
             return parsed
@@ -48,7 +48,7 @@ def _status_report(mail: Mail) -> ParsedMessage | None:
 def _free_form(mail: Mail) -> ParsedMessage:
     """A mail without a machine-readable part: a report in plain text, an automatic reply, or ordinary mail."""
     score = report_score(mail)
-    if mail.status_part is not None and not is_forward(mail):
+    if mail.status_parts and not is_forward(mail):
         score += 3
     if score >= 2 and not (is_auto_reply(mail) and not looks_returned(mail)):
         recipients = read_plain_report(mail)
@@ -61,7 +61,7 @@ def _free_form(mail: Mail) -> ParsedMessage:
         return _facts(mail, Kind.CHALLENGE)
     if is_auto_reply(mail):
         return _facts(mail, Kind.AUTO_REPLY)
-    return _facts(mail, Kind.UNPARSED if score >= 3 else Kind.NOT_A_REPORT)
+    return _facts(mail, Kind.UNPARSED if score >= 3 and came_back(mail) else Kind.NOT_A_REPORT)
 
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:

@@ -3,7 +3,7 @@
 import re
 
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.words import DAEMONS, DELAYS, FINAL, SUBJECTS, SUCCESSES, TEXTS, contains
+from dsn_processor.parse.words import AUTO_SUBJECTS, DAEMONS, DELAYS, FINAL, NOTICES, SUBJECTS, SUCCESSES, TEXTS, contains
 from dsn_processor.terms import Action
 
 _HEAD = 6_000  # characters of a notice in which it says what it is
@@ -29,6 +29,8 @@ def report_score(mail: Mail) -> int:
         score += 1
     if (fields.raw("auto-submitted") or "no").lower().startswith("auto-"):
         score += 1
+    if contains(subject, NOTICES):
+        score -= 4
     if not daemon and ("list-unsubscribe" in fields or "list-id" in fields):
         score -= 2
     if not daemon and _FORWARDED.match(subject):
@@ -41,15 +43,23 @@ def is_daemon(mail: Mail) -> bool:
     return contains(mail.from_.casefold(), DAEMONS) is not None
 
 
+def came_back(mail: Mail) -> bool:
+    """A proof beside words that a program returned a mail: lures copy the words of reports, but want an answer."""
+    automatic = (mail.fields.raw("auto-submitted") or "no").lower().startswith("auto-")
+    return is_null_sender(mail) or automatic or mail.returned is not None or mail.status_parts
+
+
 def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
+    if contains(mail.subject.casefold(), AUTO_SUBJECTS) and not contains(mail.subject.casefold(), SUBJECTS):
+        return False
     return is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS) is not None
 
 
 def wrapped_report(mail: Mail) -> bytes | None:
     """QUIRK: gateways that add a footer to a report by wrapping it whole into a message/rfc822 part."""
     part = mail.returned_part
-    if part is None or mail.status_part is not None or mail.root.content_type != "multipart/mixed":
+    if part is None or mail.status_parts or mail.root.content_type != "multipart/mixed":
         return None
     if mail.root.children[0] is not part or not is_daemon(mail):
         return None

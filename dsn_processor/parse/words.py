@@ -99,6 +99,9 @@ CHALLENGES = (
     "your message will be delivered once", "message is being held until you", "message has been held", "waiting list", "approved sender", "allowed senders list", "bestätigen sie bitte", "confirmez votre message",
 )  # fmt: skip
 
+#: Subjects of notices that a mail system writes about something else than a returned mail.
+NOTICES = ("smtp server: errors from", "log summary", "logwatch", "pflogsumm", "log report", "queue report", "daily report", "quarantine summary", "quarantine report", "spam digest")
+
 #: Words of complaints that providers write in their own form.
 COMPLAINTS = ("abuse report", "complaint about", "spam complaint", "feedback report", "feedback loop", "complaint notification", "email feedback")
 

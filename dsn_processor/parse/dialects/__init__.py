@@ -1,6 +1,6 @@
 """Reports that carry no readable delivery-status part."""
 
-from dsn_processor.facts import RecipientReport
+from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.dialects.notification import read_notification
 from dsn_processor.parse.dialects.plain import Found, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
@@ -65,11 +65,12 @@ def _failure(status: str | None) -> str | None:
 
 def _returned_to(mail: Mail) -> list[RecipientReport]:
     """The report names nobody; the returned message went to one address."""
-    if mail.returned is None or not mail.returned.to:
+    if mail.status_parts or mail.returned is None or not mail.returned.to:
         return []
     addresses = addresses_in(mail.returned.to)
     if len(addresses) != 1:
         return []
+    mail.defects.append(Defect("recipient_from_returned_message"))
     return [_report(Found(addresses[0], ""), mail, text_action(mail), alone=True)]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from dsn_processor.parse.addresses import addresses_in, bare_address, is_address
 from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.signals import came_back
 
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
@@ -15,7 +16,7 @@ SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
 _AT_START = re.compile(
-    rf"^(?![ \t]*[245]\d\d[- ])[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
+    rf"^(?![ \t]*(?:[245]\d\d[- ]|\())[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
     r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
     r"(?P<rest>[ \t]*(?:\.\.\.|[:;,-]|\s*$|\(|[ \t]{2,}|[ \t]*;)[^\n]*)$",
     re.IGNORECASE,
@@ -64,7 +65,7 @@ def find_recipients(mail: Mail) -> list[Found]:
     wanted = frozenset(address.casefold() for address in named if is_address(address))
     shapes: list[Shape] = [_at_line_start, _in_replies, _labelled, _bare_start, _in_sentences]
     found = _first_shape(shapes, lines, excluded - wanted, wanted)
-    if not found:
+    if not found and came_back(mail):
         # A sender may have written to itself: then only the report's writer is no recipient.
         writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
         found = _first_shape(shapes[:3], lines, writer, wanted)
@@ -96,7 +97,9 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
     if mail.returned is not None:
         texts += [mail.returned.envelope_sender or "", mail.returned.from_ or ""]
     texts += mail.envelope.recipients
-    return frozenset(address.casefold() for text in texts for address in addresses_in(text[:2000]))
+    returned_to = addresses_in((mail.returned.to or "")[:2000]) if mail.returned is not None else []
+    excluded = {address.casefold() for text in texts for address in addresses_in(text[:2000])}
+    return frozenset(excluded.difference(address.casefold() for address in returned_to))
 
 
 def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
