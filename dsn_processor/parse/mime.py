@@ -37,8 +37,11 @@ class Part:
         value = self.fields.raw("content-type")
         match = _TYPE.match(value) if value else None
         self.content_type = match[1].lower() if match else default_type
-        if value and self.content_type.startswith("multipart/"):
+        if value and "boundary" in value.lower():
             self.boundary = parameter(value, "boundary")
+            # Only a multipart has a boundary, however its type is spelt.
+            if self.boundary and not self.content_type.startswith(("multipart/", "message/")):
+                self.content_type = "multipart/mixed"
 
     def walk(self) -> Iterator["Part"]:
         """This part and all below it, in the order of the mail."""

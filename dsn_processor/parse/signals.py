@@ -29,6 +29,8 @@ def report_score(mail: Mail) -> int:
         score += 1
     if (fields.raw("auto-submitted") or "no").lower().startswith("auto-"):
         score += 1
+    if "delivery-status" in (fields.raw("content-type") or "").lower():
+        score += 2
     if contains(subject, NOTICES):
         score -= 4
     if not daemon and ("list-unsubscribe" in fields or "list-id" in fields):

@@ -165,7 +165,7 @@ def test_fields_that_stand_in_for_others():
     assert one.address == "a@example.net"
     info = "X-Supplementary-Info: <mx.example.net #5.0.0 smtp; 550 5.4.1 Recipient rejected>"
     ((one,), _) = read(f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 5.1.0 - Unknown\n{info}\n")
-    assert (one.status, one.reply_code) == ("5.1.0", None)
+    assert (one.status, one.reply_code) == ("5.4.1", 550)
     ((one,), _) = read(f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\n{info}\n")
     assert (one.status, one.reply_code) == ("5.4.1", 550)
 

@@ -1,5 +1,7 @@
 """Reports that carry no readable delivery-status part."""
 
+import re
+
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.dialects.notification import read_notification
 from dsn_processor.parse.dialects.plain import Found, find_recipients
@@ -7,11 +9,13 @@ from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
-from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.mail import TEXT_LIMIT, Mail
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.signals import text_action
 from dsn_processor.terms import Action
 
+STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a text
+_RECIPIENT_FIELD = re.compile(r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE)
 NOTICE = 6_000  # characters of a notice that may explain a recipient
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
@@ -25,13 +29,17 @@ def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
 
 def _status_in_text(mail: Mail) -> list[RecipientReport]:
     """Delivery-status fields in a part of another type, or in the text."""
-    text = mail.text
-    position = text.casefold().find("final-recipient:")
-    if position < 0:
-        return []
-    start = text.rfind("\n\n", 0, position) + 1
-    reports = recipient_reports(read_status(text[start : start + 100_000], mail.defects), mail.defects)
-    return with_explanations(reports, mail)
+    for part in mail.text_parts:
+        text = mail.text if part is mail.text_parts[0] else part.text(TEXT_LIMIT)
+        match = _RECIPIENT_FIELD.search(text)
+        if match is None:
+            continue
+        start = text.rfind("\n\n", 0, match.start()) + 1
+        reports = recipient_reports(read_status(text[start : start + STATUS_IN_TEXT], mail.defects), mail.defects)
+        if reports:
+            mail.defects.append(Defect("status_in_text"))
+            return with_explanations(reports, mail)
+    return []
 
 
 def _plain(mail: Mail) -> list[RecipientReport]:
