@@ -1,0 +1,160 @@
+"""Find the rules whose words stand in a text: one pass of an Aho-Corasick automaton for all rows together."""
+
+import re
+from collections import defaultdict
+from functools import lru_cache
+from typing import NamedTuple
+
+import ahocorasick
+
+from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load
+
+#: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
+LIMIT = 4096
+#: Farthest that two fragments of one rule may lie apart, in characters: farther words belong to another sentence.
+GAP = 120
+
+_PUNCTUATION = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None})
+# An address may hold any word (user-unknown@...), so none is left in the text. Possessive, hence linear.
+_ADDRESS = re.compile(r"(?<![\w.+=%!/-])[\w.+=%!/-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
+# Codes that each line of a reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
+_REPEATED = re.compile(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
+
+
+def fold(text: str) -> str:
+    """``text`` as fragments are written: no case, single spaces, plain quotes, every address as "@"."""
+    text = " ".join(text[:LIMIT].split()).casefold()
+    if not text.isascii():
+        text = text.translate(_PUNCTUATION)
+    if "@" in text:
+        text = _ADDRESS.sub("@", text)
+    return _REPEATED.sub("", text)
+
+
+class Hit(NamedTuple):
+    """A rule whose words stand in a text, and where its longest fragment does. ``rank`` indexes ``RuleBook.rules``."""
+
+    rank: int
+    start: int
+    end: int
+
+
+class Scan(NamedTuple):
+    """What one pass over a text found."""
+
+    hits: tuple[Hit, ...]
+    providers: frozenset[str]
+
+
+class _Word(NamedTuple):
+    length: int
+    begins_word: bool
+    ranks: list[int]
+    providers: list[str]
+
+
+class RuleBook:
+    """The tables made searchable. ``rules`` are in order of strength, so that a lower rank wins."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        order = sorted(tables.rules, key=lambda rule: (rule.origin, rule.strength, -sum(map(len, rule.text))))
+        self.rules: tuple[Rule, ...] = tuple(order)
+        self.by_status: dict[str, list[int]] = defaultdict(list)
+        self._suffixes = _suffixes(tables.providers)
+        self._automaton = self._build()
+        # A report of thousands of recipients repeats its texts.
+        self.scan = lru_cache(maxsize=64)(self._scan)
+        self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
+
+    def _build(self) -> ahocorasick.Automaton:
+        words: dict[str, _Word] = {}
+
+        def word(text: str) -> _Word:
+            return words.setdefault(text, _Word(len(text), _in_word(text[0]), [], []))
+
+        for rank, rule in enumerate(self.rules):
+            if rule.text:
+                word(max(rule.text, key=len)).ranks.append(rank)
+            else:
+                for code in rule.status:
+                    self.by_status[code].append(rank)
+        for provider in self.tables.providers:
+            for text in provider.words:
+                word(text).providers.append(provider.name)
+        automaton = ahocorasick.Automaton()
+        for text, value in words.items():
+            automaton.add_word(text, value)
+        automaton.make_automaton()
+        return automaton
+
+    def _scan(self, text: str) -> Scan:
+        """All rules whose words stand in ``text``, which is folded first. A fragment begins at the begin of a word."""
+        text = fold(text)
+        hits: list[Hit] = []
+        providers: set[str] = set()
+        for last, word in self._automaton.iter(text):
+            start = last - word.length + 1
+            if start and word.begins_word and _in_word(text[start - 1]):
+                continue
+            providers.update(word.providers)
+            for rank in word.ranks:
+                rule = self.rules[rank]
+                if len(rule.text) == 1 or _around(text, rule.text, start, last + 1):
+                    hits.append(Hit(rank, start, last + 1))
+        return Scan(tuple(sorted(hits)), frozenset(providers))
+
+    def _provider_of(self, name: str) -> str | None:
+        """The provider that a host or a mail domain belongs to."""
+        labels = name.strip(" .[]").casefold().split(".")[-8:]
+        for first in range(len(labels)):
+            if found := self._suffixes.get(".".join(labels[first:])):
+                return found
+        return None
+
+
+@lru_cache(maxsize=1)
+def default_book() -> RuleBook:
+    return RuleBook(load())
+
+
+def without_parts(hits: list[Hit], rules: tuple[Rule, ...]) -> list[Hit]:
+    """A longer phrase explains the words inside it: "unknown address error" says less than "unknown address" would.
+    A provider's and an operator's rules stand whatever others say.
+    """
+    if len(hits) < 2:
+        return hits
+    return [
+        hit
+        for hit in hits
+        if rules[hit.rank].origin != ANYBODY
+        or not any(
+            other.start <= hit.start and hit.end <= other.end and other.end - other.start > hit.end - hit.start for other in hits
+        )
+    ]
+
+
+def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool:
+    """Whether the other fragments stand in their order before and after the longest, found at ``start``."""
+    anchor = fragments.index(max(fragments, key=len))
+    position = end
+    for fragment in fragments[anchor + 1 :]:
+        found = text.find(fragment, position, position + GAP + len(fragment))
+        if found < 0:
+            return False
+        position = found + len(fragment)
+    position = start
+    for fragment in reversed(fragments[:anchor]):
+        position = text.rfind(fragment, max(0, position - GAP - len(fragment)), position)
+        if position < 0:
+            return False
+    return True
+
+
+def _in_word(character: str) -> bool:
+    # Scripts without spaces between words have no begin of a word to ask for.
+    return character.isascii() and character.isalnum()
+
+
+def _suffixes(providers: tuple[Provider, ...]) -> dict[str, str]:
+    return {suffix: provider.name for provider in providers for suffix in (*provider.hosts, *provider.domains)}

@@ -1,0 +1,211 @@
+"""TOML in, rules out. Every mistake in a row becomes a RulesError that names file and row."""
+
+import tomllib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from dsn_processor.classify.rules import (
+    ANYBODY,
+    COMMANDS,
+    CONFIDENCE,
+    PROVIDER,
+    STRENGTHS,
+    BlockList,
+    CodeMeaning,
+    Provider,
+    Row,
+    Rule,
+)
+from dsn_processor.errors import RulesError
+from dsn_processor.terms import Action, BounceType, Reason
+
+_T = TypeVar("_T")
+_TOP = {"rule", "provider", "status", "reply", "exit", "category", "list"}
+
+
+def read_rows(data: bytes, name: str, origin: int | None = None) -> tuple[Row, ...]:
+    """The ``[[rule]]`` rows of one file. Rows bound to a provider rank before rows for anybody; ``origin`` ranks all
+    rows of an operator's file before both.
+    """
+    rows: list[Row] = []
+    ids: set[str] = set()
+    for number, table in enumerate(_tables(data, name, "rule"), 1):
+        row = _Row(table, f"{name}: rule {table.get('id', f'number {number}')}")
+        rows.append(row.rule(origin))
+        if rows[-1].rule.id in ids:
+            row.fail("another row has this id")
+        ids.add(rows[-1].rule.id)
+    return tuple(rows)
+
+
+def read_providers(data: bytes, name: str) -> tuple[Provider, ...]:
+    found = []
+    for table in _tables(data, name, "provider"):
+        row = _Row(table, f"{name}: provider {table.get('name')}")
+        found.append(Provider(row.string("name"), row.strings("hosts"), row.strings("domains"), row.fragments("words")))
+        row.done()
+    return tuple(found)
+
+
+def read_lists(data: bytes, name: str) -> tuple[BlockList, ...]:
+    found = []
+    for table in _tables(data, name, "list"):
+        row = _Row(table, f"{name}: list {table.get('name')}")
+        found.append(BlockList(row.string("name"), row.strings("zones"), row.choice("lists", {"ip": "ip", "url": "url"}, "ip")))
+        row.done()
+    return tuple(found)
+
+
+def read_codes(data: bytes, name: str) -> dict[str, CodeMeaning]:
+    """The code tables. A ``[[status]]`` row says what its code means in class 4 and in class 5."""
+    codes: dict[str, CodeMeaning] = {}
+    for table in _tables(data, name, "status"):
+        row = _Row(table, f"{name}: status {table.get('code')}")
+        code = row.string("code").removeprefix("x.")
+        row.string("meaning")
+        row.strings("rfc")
+        for digit, field in (("4", "temporary"), ("5", "permanent")):
+            if field in table:
+                codes[f"status:{digit}.{code}"] = _meaning(row.take(field, dict), f"{row.place} {field}")
+        row.done()
+    for kind in ("reply", "exit", "category"):
+        for table in _tables(data, name, kind):
+            row = _Row(table, f"{name}: {kind} {table.get('code')}")
+            code = str(row.take("code", (int, str)))
+            row.string("meaning")
+            codes[f"{kind}:{code}"] = row.meaning()
+            row.done()
+    return codes
+
+
+def _meaning(table: dict[str, Any], place: str) -> CodeMeaning:
+    row = _Row(table, place)
+    found = row.meaning()
+    row.done()
+    return found
+
+
+def _tables(data: bytes, name: str, kind: str) -> list[dict[str, Any]]:
+    try:
+        parsed = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RulesError(f"{name}: not a TOML file: {error}") from error
+    if unknown := parsed.keys() - _TOP:
+        raise RulesError(f"{name}: unknown table {min(unknown)!r}; rules are written as [[rule]]")
+    found = parsed.get(kind, [])
+    if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+        raise RulesError(f"{name}: {kind!r} must be written as [[{kind}]]")
+    return found
+
+
+class _Row:
+    """One table while it is read: takes key by key, and complains of what is left over."""
+
+    def __init__(self, table: dict[str, Any], place: str) -> None:
+        self._left = dict(table)
+        self.place = place
+
+    def fail(self, what: str) -> None:
+        raise RulesError(f"{self.place}: {what}")
+
+    def take(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+        value = self._left.pop(key, default)
+        if value is not default and (not isinstance(value, kind) or isinstance(value, bool)):
+            self.fail(f"{key} = {value!r} is of the wrong type")
+        return value
+
+    def string(self, key: str) -> str:
+        value: str | None = self.take(key, str)
+        if not value:
+            self.fail(f"needs {key}")
+        return str(value)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        value = self.take(key, (str, list), [])
+        values = [value] if isinstance(value, str) else value
+        if not all(isinstance(one, str) and one for one in values):
+            self.fail(f"{key} = {value!r} must be text, or a list of texts")
+        return tuple(values)
+
+    def fragments(self, key: str) -> tuple[str, ...]:
+        values = self.strings(key)
+        for value in values:
+            if value != " ".join(value.split()).casefold():
+                self.fail(f"{key}: write {value!r} in lower case, with single spaces and none at its ends")
+        return values
+
+    def choice(self, key: str, known: dict[str, Any], default: Any = None) -> Any:
+        value = self.take(key, str)
+        if value is None:
+            return default
+        if value not in known:
+            self.fail(f"{key} = {value!r} is unknown; known are: {', '.join(known)}")
+        return known[value]
+
+    def number(self, key: str, default: float) -> float:
+        value = float(self.take(key, (int, float), default))
+        if not 0 <= value <= 1:
+            self.fail(f"{key} = {value} must lie between 0 and 1")
+        return value
+
+    def reason(self) -> Reason:
+        return Reason(self.choice("reason", {one.value: one for one in Reason}) or self.string("reason"))
+
+    def bounce_type(self) -> BounceType | None:
+        found: BounceType | None = self.choice("bounce_type", {one.value: one for one in BounceType})
+        return found
+
+    def meaning(self) -> CodeMeaning:
+        return CodeMeaning(self.reason(), self.number("confidence", 0.85), self.bounce_type())
+
+    def rule(self, origin: int | None) -> Row:
+        provider = self.take("provider", str)
+        strength = self.choice("strength", STRENGTHS, STRENGTHS["specific"])
+        rule = Rule(
+            id=self.string("id"),
+            reason=self.reason(),
+            text=self.fragments("text"),
+            provider=provider,
+            status=self._list("status", expand_status),
+            reply_code=self._list("reply_code", lambda code: (int(code),)),
+            command=self.strings("command"),
+            action=self.choice("action", {one.value: one.value for one in Action}),
+            bounce_type=self.bounce_type(),
+            confidence=self.number("confidence", CONFIDENCE[strength]),
+            strength=strength,
+            origin=origin if origin is not None else PROVIDER if provider else ANYBODY,
+        )
+        if not rule.text and not rule.status:
+            self.fail("needs text or status")
+        if unknown := set(rule.command) - COMMANDS:
+            self.fail(f"command {min(unknown)!r} is unknown; known are: {', '.join(sorted(COMMANDS))}")
+        found = Row(rule, self._samples("seen"), self._samples("not_seen"), self.take("source", str))
+        self.done()
+        if not found.seen:
+            self.fail("needs a sample in seen = [...]: a reply as such a server gives it")
+        return found
+
+    def done(self) -> None:
+        if self._left:
+            self.fail(f"unknown key {min(self._left)!r}")
+
+    def _list(self, key: str, read: Callable[[str], tuple[_T, ...]]) -> tuple[_T, ...]:
+        value = self.take(key, (str, int, list), [])
+        try:
+            return tuple(one for item in (value if isinstance(value, list) else [value]) for one in read(str(item)))
+        except ValueError:
+            self.fail(f"{key} = {value!r} is not a code")
+            raise
+
+    def _samples(self, key: str) -> tuple[str | dict[str, Any], ...]:
+        return tuple(self.take(key, list, []))
+
+
+def expand_status(code: str) -> tuple[str, ...]:
+    """ "5.7.1", "x.7.1" (both classes) or "5.7.606-649" -> every code meant. Raises ValueError."""
+    class_, subject, detail = code.split(".")
+    if class_ not in {"4", "5", "x"}:
+        raise ValueError(code)
+    first, _, last = detail.partition("-")
+    details = range(int(first), int(last or first) + 1)
+    return tuple(f"{digit}.{int(subject)}.{number}" for digit in ("45" if class_ == "x" else class_) for number in details)

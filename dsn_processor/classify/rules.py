@@ -1,0 +1,141 @@
+"""Rules are data: what a row of the tables is, and how the tables are read (docs/rules.md).
+
+``load()`` gives the tables as one immutable ``Tables``: from the compiled module while that is fresh, else from TOML.
+"""
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dsn_processor.errors import RulesError
+from dsn_processor.terms import BounceType, Reason
+
+FOLDER = Path(__file__).with_name("tables")
+#: Rules for the wording of one provider, then of any server: English first, then other languages.
+RULE_FILES = ("providers.toml", "texts.toml", "languages.toml")
+CODE_FILE = "status.toml"
+LIST_FILE = "lists.toml"
+FILES = (*RULE_FILES, CODE_FILE, LIST_FILE)
+
+OPERATOR, PROVIDER, ANYBODY = range(3)
+SPECIFIC, PLAIN, VAGUE = range(3)
+STRENGTHS = {"specific": SPECIFIC, "plain": PLAIN, "vague": VAGUE}
+#: How sure a rule is that does not say it itself, by its strength.
+CONFIDENCE = {SPECIFIC: 0.92, PLAIN: 0.8, VAGUE: 0.5}
+COMMANDS = frozenset({"CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "EOD"})
+
+
+class Rule(NamedTuple):
+    """One row. All conditions must hold: ``text`` fragments in this order, any one of ``status``, of ``reply_code``
+    and of ``command``. ``origin`` is OPERATOR, PROVIDER or ANYBODY, ``strength`` SPECIFIC, PLAIN or VAGUE.
+    """
+
+    id: str
+    reason: Reason
+    text: tuple[str, ...] = ()
+    provider: str | None = None
+    status: tuple[str, ...] = ()
+    reply_code: tuple[int, ...] = ()
+    command: tuple[str, ...] = ()
+    action: str | None = None
+    bounce_type: BounceType | None = None
+    confidence: float = CONFIDENCE[SPECIFIC]
+    strength: int = SPECIFIC
+    origin: int = ANYBODY
+
+
+class Row(NamedTuple):
+    """A rule with what only its tests and its readers need: samples (a reply, or a table of report fields)."""
+
+    rule: Rule
+    seen: tuple[str | dict[str, Any], ...]
+    not_seen: tuple[str | dict[str, Any], ...]
+    source: str | None
+
+
+class Provider(NamedTuple):
+    """A mail provider, recognised by suffixes of its MX hosts and mail domains and by words only it writes."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+class CodeMeaning(NamedTuple):
+    """What a code alone says, whatever its kind: enhanced status code, reply code, exit code, bounce category."""
+
+    reason: Reason
+    confidence: float
+    bounce_type: BounceType | None = None
+
+
+class BlockList(NamedTuple):
+    """A public blocklist: its name, the suffixes of its zones and pages, and what it lists: ``ip`` or ``url``."""
+
+    name: str
+    zones: tuple[str, ...]
+    lists: str = "ip"
+
+
+class Tables(NamedTuple):
+    """Everything the classifier knows. ``codes`` is keyed "status:5.1.1", "reply:550", "exit:67", "category:x"."""
+
+    rules: tuple[Rule, ...]
+    providers: tuple[Provider, ...]
+    codes: Mapping[str, CodeMeaning]
+    lists: tuple[BlockList, ...]
+
+
+@lru_cache(maxsize=1)
+def load() -> Tables:
+    """The tables of this package."""
+    sources = read_files()
+    from dsn_processor.classify import _compiled  # noqa: PLC0415  (compile.py must run while it is missing or broken)
+
+    return _compiled.tables() if _compiled.DIGEST == digest(sources) else parse_tables(sources)
+
+
+def read_files() -> tuple[bytes, ...]:
+    return tuple((FOLDER / name).read_bytes() for name in FILES)
+
+
+def digest(sources: Iterable[bytes]) -> str:
+    """Tells fresh from stale, as the interpreter does for its own compiled modules: hashlib would cost several times
+    what all else here does.
+    """
+    return importlib.util.source_hash(b"\0".join(sources)).hex()
+
+
+def parse_tables(sources: Iterable[bytes]) -> Tables:
+    """Parse the package's TOML files, given in the order of ``FILES``. Raises RulesError."""
+    # Only a reader of TOML needs these; the compiled tables do not.
+    from dsn_processor.classify.reading import read_codes, read_lists, read_providers, read_rows  # noqa: PLC0415
+
+    files = dict(zip(FILES, sources, strict=True))
+    rules = [row.rule for name in RULE_FILES for row in read_rows(files[name], name)]
+    return Tables(
+        rules=tuple(rules),
+        providers=read_providers(files[RULE_FILES[0]], RULE_FILES[0]),
+        codes=read_codes(files[CODE_FILE], CODE_FILE),
+        lists=read_lists(files[LIST_FILE], LIST_FILE),
+    )
+
+
+def load_with(path: Path) -> Tables:
+    """The package's tables with an operator's own rules before them. Raises RulesError."""
+    from dsn_processor.classify.reading import read_rows  # noqa: PLC0415
+
+    tables = load()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RulesError(f"{path}: cannot read the rules file: {error.strerror}") from error
+    own = [row.rule for row in read_rows(data, str(path), origin=OPERATOR)]
+    known = {provider.name for provider in tables.providers}
+    for rule in own:
+        if rule.provider and rule.provider not in known:
+            raise RulesError(f"{path}: rule {rule.id}: unknown provider {rule.provider!r}; known are: {', '.join(sorted(known))}")
+    return tables._replace(rules=(*own, *tables.rules))
