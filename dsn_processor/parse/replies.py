@@ -7,15 +7,16 @@ from typing import NamedTuple
 REPLY_LIMIT = 10_000
 
 # An enhanced code stands alone: not in an IP address, a version, a date or a name. "#5.1.1" and "5.01.01" are met.
-_STATUS = re.compile(r"(?<![\w./-])(?<!\d:)#?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
+# The look-behinds stand after the first digit: so the engine skips to the next digit at once.
+_STATUS = re.compile(r"([245])(?<![\w./-].)(?<!\d:.)\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
 # "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code.
 _CODE_AND_STATUS = re.compile(
-    r"(?<![\w./+-])(?<!\d:)([45][0-5]\d)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
+    r"([45][0-5]\d)(?<![\w./+-]...)(?<!\d:...)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
 _CODE_AT_START = re.compile(r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])")
 # A bare number of the right shape, and neither an amount nor a part of something longer ...
 _CODE_ALONE = re.compile(
-    r"(?<![\w.+/])([45][0-5]\d)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
+    r"([45][0-5]\d)(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
     r"(?![ \t]*(?:[kmgKMG]?[bB](?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)"
 )
 # ... is a reply code after words that announce one, or where a line begins.
@@ -28,7 +29,6 @@ _ANNOUNCING = (
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
 _CONTINUATION = re.compile(r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?", re.IGNORECASE)
-_SPACES = re.compile(r"\s+")
 
 # Literals that name a command, in lower case; the first that stands where a refused command stands counts.
 _COMMANDS = ("rcpt", "end of data", "end of message", "mail from", "mail command", "data", "ehlo", "helo", "lhlo", "starttls", "auth", "initial connection", "connect")
@@ -68,12 +68,9 @@ def parse_reply(text: str) -> Reply:
 
 def join_lines(text: str) -> str:
     """Join a multi-line reply by single spaces, without the codes that continuation lines repeat."""
-    if "\n" in text:
-        text = _CONTINUATION.sub("\n", text) if _CONTINUATION.search(text) else text
-        return _SPACES.sub(" ", text).strip()
-    if "  " in text or "\t" in text:
-        return _SPACES.sub(" ", text).strip()
-    return text.strip()
+    if "\n" in text and _CONTINUATION.search(text):
+        text = _CONTINUATION.sub("\n", text)
+    return " ".join(text.split())
 
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
