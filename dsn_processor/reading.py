@@ -1,0 +1,31 @@
+"""What a mail says: parse, then judge. Pure; startup matters here, since ``parse`` and ``explain`` need no more."""
+
+from functools import lru_cache
+
+from dsn_processor import __version__
+from dsn_processor.classify.rules import digest, read_files
+from dsn_processor.classify.verdict import judge
+from dsn_processor.facts import Envelope, ParsedMessage, Reading, Verdict
+from dsn_processor.parse.message import parse_message
+from dsn_processor.terms import Action
+
+_JUDGED = frozenset({Action.FAILED, Action.DELAYED})
+
+
+def read(raw: bytes, envelope: Envelope | None = None, *, trace: bool = False) -> Reading:
+    """Parse and judge one mail. Pure: no clock, no store; never raises on bad mail."""
+    parsed = parse_message(raw, envelope)
+    return Reading(parsed=parsed, verdicts=judge_recipients(parsed, trace=trace))
+
+
+def judge_recipients(parsed: ParsedMessage, *, trace: bool = False) -> tuple[Verdict | None, ...]:
+    return tuple(
+        judge(recipient, parsed.reporting_mta, trace=trace) if recipient.action in _JUDGED else None
+        for recipient in parsed.recipients
+    )
+
+
+@lru_cache(maxsize=1)
+def rules_version() -> str:
+    """Names what reads mails today: the program's version and the digest of its rules."""
+    return f"{__version__}+{digest(read_files())}"

@@ -1,0 +1,80 @@
+"""Stored mail through today's parser and rules: what would change, and changing it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from dsn_processor.errors import StoreError
+from dsn_processor.pipeline import events_of, told
+from dsn_processor.reading import read, rules_version
+from dsn_processor.record.entries import NewEvent, NewReport, StoredMessage
+
+if TYPE_CHECKING:
+    from dsn_processor.record.changes import Changes
+    from dsn_processor.record.store import Store
+
+_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reclassified:
+    """One stored mail read again. ``changes`` is None where reading it failed: ``error`` says why."""
+
+    message: StoredMessage
+    changes: "Changes | None" = None
+    error: str | None = None
+
+
+def reclassify(store: "Store", *, apply: bool) -> Iterator[Reclassified]:
+    """Read every stored mail again, oldest first, and put the new answers in place of the old if ``apply``; told
+    batch by batch, when they are on disk. A mail that cannot be read keeps the answer it has.
+    """
+    run = _Run(store, apply=apply)
+    ids = store.message_ids()
+    while batch := list(islice(ids, _BATCH)):
+        with store.transaction() if apply else nullcontext():
+            results = [run.again(message_id) for message_id in batch]
+        yield from results
+
+
+class _Run:
+    """Knows which events a run would have moved between mails, for a dry run to tell the same as a real one."""
+
+    def __init__(self, store: "Store", *, apply: bool) -> None:
+        self._store = store
+        self._apply = apply
+        self._gone: set[str] = set()
+        self._come: set[str] = set()
+
+    def again(self, message_id: int) -> Reclassified:
+        stored, raw = self._store.report(message_id), self._store.raw(message_id)
+        if stored is None or raw is None:
+            raise StoreError(f"{self._store.name}: mail {message_id} has gone while it was read")
+        message = stored.message
+        try:
+            reading = read(raw, message.envelope)
+            events = events_of(reading, message.identity, message.received_at)
+        except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
+            return Reclassified(message, error=told(error))
+        report = NewReport(message_id=message_id, parsed=reading.parsed, rules=rules_version(), events=events)
+        changes = self._store.compare(stored, replace(report, events=self._own(message_id, events)))
+        if self._apply and (changes.report or changes.events or stored.rules != report.rules):
+            self._store.replace_report(report)
+        before = {event.identity for event in stored.events}
+        after = {event.identity for event in events}
+        self._gone |= before - after
+        self._come |= after - before
+        return Reclassified(message, changes)
+
+    def _own(self, message_id: int, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
+        """The events that no other mail holds, each once."""
+        identities = [event.identity for event in events]
+        taken = self._store.events_elsewhere(identities, message_id) - self._gone
+        taken |= self._come.intersection(identities)
+        own: dict[str, NewEvent] = {}
+        for event in events:
+            if event.identity not in taken:
+                own.setdefault(event.identity, event)
+        return tuple(own.values())

@@ -1,0 +1,43 @@
+"""SQLAlchemy's and the system's errors, told as ours: what happened to which database, and what to do."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from dsn_processor.errors import StoreBusyError, StoreError
+
+BUSY_ADVICE = "another dsn-processor is writing to it; wait until that ends, or stop it, and run this again"
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full; nothing of the last step was stored: make room and run this again",
+    sqlite3.SQLITE_NOTADB: "this file is no SQLite database; name another file, or move it away",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore it from a backup, or try `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_READONLY: "the file or its folder cannot be written; check owner and permissions",
+    sqlite3.SQLITE_CANTOPEN: "the file or its folder cannot be opened or written; check owner and permissions",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; nothing of the last step was stored: check disk and file system",
+    sqlite3.SQLITE_PERM: "access is refused; check owner and permissions",
+    sqlite3.SQLITE_AUTH: "access is refused; check owner and permissions",
+}
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Raise database and system errors of the block as StoreError about the database ``name``."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise store_error(name, error.orig or error) from error
+    except (sqlite3.Error, OSError) as error:
+        raise store_error(name, error) from error
+
+
+def store_error(name: str, error: BaseException) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF  # the extended codes keep their family in the low byte
+    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreBusyError(f"{name} is in use: {BUSY_ADVICE}")
+    if primary in _ADVICE:
+        return StoreError(f"{name}: {error}: {_ADVICE[primary]}")
+    return StoreError(f"{name}: {error}")

@@ -1,0 +1,153 @@
+"""The statements that read. Typed facts come out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.engine import Connection
+
+from dsn_processor.facts import Reading
+from dsn_processor.record.entries import EventFilter, Stats, StoredEvent, StoredMessage, StoredReport
+from dsn_processor.record.packing import unpack
+from dsn_processor.record.rows import LOOKUP_LIMIT, event_fact, message_fact, parsed_fact
+from dsn_processor.record.tables import metadata
+from dsn_processor.terms import Kind, MessageState
+
+_PARAMETERS = 10_000  # a statement of SQLite 3.32 and later takes 32,766
+_PAGE = 500
+
+_counter = metadata.tables["counter"]
+_event = metadata.tables["recipient_event"]
+_message = metadata.tables["message"]
+_report = metadata.tables["report"]
+
+_message_columns = [column for column in _message.c if column.name not in {"codec", "raw"}]
+_events = (
+    select(_event, _message.c.source, _report.c.reporting_mta)
+    .join(_message, _message.c.id == _event.c.message_id)
+    .join(_report, _report.c.message_id == _event.c.message_id)
+)
+
+
+def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in _parts(identities):
+        wanted = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(part))
+        found.update((row.identity, row.id) for row in connection.execute(wanted))
+    return found
+
+
+def stored_identities(connection: Connection, identities: Sequence[str]) -> set[str]:
+    """Of these events, those that are stored."""
+    found: set[str] = set()
+    for part in _parts(identities):
+        found.update(connection.scalars(select(_event.c.identity).where(_event.c.identity.in_(part))))
+    return found
+
+
+def events_elsewhere(connection: Connection, identities: Sequence[str], message_id: int) -> set[str]:
+    found: set[str] = set()
+    for part in _parts(identities):
+        wanted = select(_event.c.identity).where(
+            _event.c.identity.in_(part), _event.c.message_id != message_id
+        )
+        found.update(connection.scalars(wanted))
+    return found
+
+
+def message(connection: Connection, message_id: int) -> StoredMessage | None:
+    row = connection.execute(select(*_message_columns).where(_message.c.id == message_id)).one_or_none()
+    return None if row is None else message_fact(row)
+
+
+def raw(connection: Connection, message_id: int) -> bytes | None:
+    wanted = select(_message.c.codec, _message.c.raw, _message.c.size).where(_message.c.id == message_id)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else unpack(row.codec, row.raw, row.size)
+
+
+def report(connection: Connection, message_id: int) -> StoredReport | None:
+    stored = message(connection, message_id)
+    if stored is None:
+        return None
+    row = connection.execute(select(_report).where(_report.c.message_id == message_id)).one_or_none()
+    if row is None:
+        return StoredReport(message=stored, reading=None, events=(), rules=None, repeated=0)
+    mine = connection.execute(_events.where(_event.c.message_id == message_id).order_by(_event.c.id))
+    events = tuple(map(event_fact, mine))
+    reading = Reading(
+        parsed=parsed_fact(row, tuple(event.recipient for event in events)),
+        verdicts=tuple(event.verdict for event in events),
+    )
+    return StoredReport(
+        message=stored, reading=reading, events=events, rules=row.rules, repeated=row.repeated
+    )
+
+
+def message_ids(connection: Connection, after: int, state: MessageState | None) -> Sequence[int]:
+    """The next page of ids."""
+    wanted = select(_message.c.id).where(_message.c.id > after).order_by(_message.c.id).limit(_PAGE)
+    if state is not None:
+        wanted = wanted.where(_message.c.state == state.value)
+    return connection.scalars(wanted).all()
+
+
+def events(connection: Connection, wanted: EventFilter) -> Iterator[StoredEvent]:
+    found = _filtered(_events, wanted).order_by(_event.c.id.desc())
+    if wanted.limit is not None:
+        found = found.limit(wanted.limit)
+    with connection.execute(found, execution_options={"yield_per": _PAGE}) as rows:
+        yield from map(event_fact, rows)
+
+
+def count_events(connection: Connection, wanted: EventFilter) -> int:
+    return connection.scalar(_filtered(select(func.count()).select_from(_event), wanted)) or 0
+
+
+def stats(connection: Connection) -> Stats:
+    states = _tally(connection, _message.c.state)
+    unparsed = select(func.count()).select_from(_report).where(_report.c.kind == Kind.UNPARSED.value)
+    duplicates = select(_counter.c.value).where(_counter.c.name == "duplicates")
+    by_kind = _tally(connection, _event.c.kind)
+    return Stats(
+        mails=sum(states.values()),
+        pending=states.get(MessageState.RECEIVED, 0),
+        quarantined=states.get(MessageState.QUARANTINED, 0),
+        unparsed=connection.scalar(unparsed) or 0,
+        duplicates=connection.scalar(duplicates) or 0,
+        events=sum(by_kind.values()),
+        by_kind=by_kind,
+        by_type=_tally(connection, _event.c.bounce_type),
+        by_reason=_tally(connection, _event.c.reason),
+    )
+
+
+def _filtered(statement: Select[Any], wanted: EventFilter) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = [
+        column == value
+        for column, value in (
+            (_event.c.kind, wanted.kind),
+            (_event.c.bounce_type, wanted.bounce_type),
+            (_event.c.reason, wanted.reason),
+            (_event.c.domain, wanted.domain and wanted.domain[:LOOKUP_LIMIT]),
+            (_event.c.canonical, wanted.address and wanted.address[:LOOKUP_LIMIT]),
+        )
+        if value is not None
+    ]
+    if wanted.since is not None:
+        conditions.append(_event.c.occurred_at >= wanted.since)
+    return statement.where(*conditions)
+
+
+def _tally(connection: Connection, column: ColumnElement[str]) -> Mapping[str, int]:
+    """How often each value occurs, the most frequent first; NULL is left out."""
+    number = func.count()
+    wanted = (
+        select(column, number).where(column.is_not(None)).group_by(column).order_by(number.desc(), column)
+    )
+    return {row[0]: row[1] for row in connection.execute(wanted)}
+
+
+def _parts(identities: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(identities), _PARAMETERS):
+        yield identities[start : start + _PARAMETERS]

@@ -1,0 +1,170 @@
+"""The store: facts go in, facts come out; sessions, rows and SQL stay in this room."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.engine import Connection
+
+from dsn_processor.record import queries, schema, sqlite, writing
+from dsn_processor.record.changes import Changes, compare
+from dsn_processor.record.entries import (
+    EventFilter,
+    NewMessage,
+    NewReport,
+    Stats,
+    StoredEvent,
+    StoredMessage,
+    StoredReport,
+)
+from dsn_processor.record.faults import told
+from dsn_processor.terms import MessageState
+
+
+class Store:
+    """One open database, for one thread. Use as a context manager; made by ``Store.open``.
+
+    Every method raises StoreError where the database cannot be read or written, StoreBusyError where waiting helps.
+    Writing methods belong into ``with store.transaction():``, which commits and syncs at its end, or undoes all.
+    """
+
+    def __init__(self, connection: Connection, path: Path, closing: ExitStack) -> None:
+        self._connection = connection
+        self._closing = closing
+        self.name = str(path)
+
+    @classmethod
+    def open(cls, url: str, *, wait: float = 5.0, readonly: bool = False) -> Self:
+        """Open the database at ``url`` (sqlite:///path), made and brought up to date where needed.
+
+        A writer waits up to ``wait`` seconds for another one to end, then raises StoreBusyError. A reader makes and
+        changes nothing. Raises ConfigurationError on a URL that cannot be used.
+        """
+        path = sqlite.file_of(url)
+        with ExitStack() as opening:
+            if readonly:
+                sqlite.check_file(path)
+            else:
+                sqlite.make_file(path)
+                opening.enter_context(sqlite.writer_lock(path, wait))
+            with told(str(path)):
+                connection = sqlite.connect(path, readonly=readonly)
+                opening.callback(sqlite.disconnect, connection)
+                found = schema.version(connection, str(path))
+                if readonly:
+                    schema.check_readable(found, str(path))
+                else:
+                    sqlite.use_wal(connection)
+                    schema.bring_up_to_date(connection, found, str(path))
+            return cls(connection, path, opening.pop_all())
+
+    def close(self) -> None:
+        with told(self.name):
+            self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; on disk when the block has ended."""
+        with told(self.name), self._connection.begin():
+            yield
+
+    def add_messages(self, messages: Sequence[NewMessage]) -> list[int]:
+        """Store mails whose identities are new, and distinct among themselves. Returns their ids, in order."""
+        return writing.add_messages(self._connection, messages)
+
+    def add_reports(self, reports: Sequence[NewReport]) -> set[str]:
+        """Store reports with their events. An event that is there already is left out; returns the identities of
+        the events that were added. An identity that two reports share goes to the first.
+        """
+        return writing.add_reports(self._connection, reports)
+
+    def replace_report(self, report: NewReport) -> None:
+        """Put today's answer in place of an older one, and count the mail as processed. The event of a recipient who
+        was there before keeps its id and its trust.
+        """
+        writing.replace_report(self._connection, report)
+
+    def compare(self, stored: StoredReport, new: NewReport) -> Changes:
+        """What ``new`` would change in ``stored``; its events are those that no other mail holds."""
+        return compare(stored, new)
+
+    def count_duplicates(self, number: int) -> None:
+        writing.count(self._connection, "duplicates", number)
+
+    def count_attempt(self, message_id: int) -> int:
+        """Count one more attempt at a mail. Returns how many that makes."""
+        return writing.count_attempt(self._connection, message_id)
+
+    def set_state(self, message_id: int, state: MessageState, error: str | None = None) -> None:
+        writing.set_state(self._connection, message_id, state, error)
+
+    # ---- reading
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with told(self.name):
+            if self._connection.in_transaction():
+                yield self._connection
+            else:
+                with self._connection.begin():
+                    yield self._connection
+
+    def known(self, identities: Sequence[str]) -> dict[str, int]:
+        """Of these mails, those that are stored: identity -> id."""
+        with self._reading() as connection:
+            return queries.known(connection, identities)
+
+    def message(self, message_id: int) -> StoredMessage | None:
+        with self._reading() as connection:
+            return queries.message(connection, message_id)
+
+    def raw(self, message_id: int) -> bytes | None:
+        """The mail's bytes exactly as they came."""
+        with self._reading() as connection:
+            return queries.raw(connection, message_id)
+
+    def report(self, message_id: int) -> StoredReport | None:
+        """A mail with all that is derived from it."""
+        with self._reading() as connection:
+            return queries.report(connection, message_id)
+
+    def message_ids(self, state: MessageState | None = None) -> Iterator[int]:
+        """The ids of all mails, or of those in one state, oldest first. Others may be added meanwhile."""
+        after = 0
+        while True:
+            with self._reading() as connection:
+                page = queries.message_ids(connection, after, state)
+            yield from page
+            if not page:
+                return
+            after = page[-1]
+
+    def events_elsewhere(self, identities: Sequence[str], message_id: int) -> set[str]:
+        """Of these events, those that another mail than ``message_id`` has brought."""
+        with self._reading() as connection:
+            return queries.events_elsewhere(connection, identities, message_id)
+
+    def events(self, wanted: EventFilter | None = None) -> Iterator[StoredEvent]:
+        """The events asked for, newest first, read as they are consumed."""
+        with self._reading() as connection:
+            yield from queries.events(connection, wanted or EventFilter())
+
+    def count_events(self, wanted: EventFilter) -> int:
+        with self._reading() as connection:
+            return queries.count_events(connection, wanted)
+
+    def stats(self) -> Stats:
+        with self._reading() as connection:
+            return queries.stats(connection)

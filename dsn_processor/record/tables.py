@@ -1,0 +1,120 @@
+"""The tables: shelves, not types to trust (SQLModel does not validate table models). Facts go in and come out of
+them through rows.py alone.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, MetaData
+from sqlmodel import Field, SQLModel
+
+from dsn_processor.record.columns import SafeJSON, SafeText, UtcDateTime
+from dsn_processor.terms import MessageState, Trust
+
+#: Constraint names told, so that a migration can name them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Table(SQLModel):
+    metadata = metadata
+
+
+class Message(Table, table=True):
+    """A mail as it came: the truth that all else is derived from. ``id`` is handed out by ``Counter``."""
+
+    __tablename__ = "message"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    identity: str = Field(unique=True, max_length=64)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    source: str = Field(sa_type=SafeText)
+    envelope_sender: str | None = Field(default=None, sa_type=SafeText)
+    envelope_recipients: list[str] | None = Field(default=None, sa_type=SafeJSON)
+    size: int
+    truncated: bool = False
+    state: str = Field(default=MessageState.RECEIVED, max_length=16, index=True)
+    attempts: int = 0
+    last_error: str | None = Field(default=None, sa_type=SafeText)
+    codec: str = Field(max_length=16)
+    raw: bytes = Field(sa_type=LargeBinary)
+
+
+class Report(Table, table=True):
+    """What a mail as a whole says of itself. ``rules`` names the parser and rules that read it; ``repeated`` counts
+    the recipients whose event another mail had brought already.
+    """
+
+    __tablename__ = "report"
+
+    message_id: int = Field(
+        primary_key=True,
+        foreign_key="message.id",
+        ondelete="CASCADE",
+        sa_column_kwargs={"autoincrement": False},
+    )
+    kind: str = Field(max_length=16, index=True)
+    header_message_id: str | None = Field(default=None, sa_type=SafeText)
+    date: str | None = Field(default=None, sa_type=SafeText)
+    from_: str | None = Field(default=None, sa_type=SafeText)
+    subject: str | None = Field(default=None, sa_type=SafeText)
+    reporting_mta: str | None = Field(default=None, sa_type=SafeText)
+    original_envelope_id: str | None = Field(default=None, sa_type=SafeText)
+    arrival_date: str | None = Field(default=None, sa_type=SafeText)
+    returned_message: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+    feedback: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+    defects: list[Any] | None = Field(default=None, sa_type=SafeJSON)
+    rules: str = Field(max_length=64)
+    repeated: int = 0
+
+
+class RecipientEvent(Table, table=True):
+    """What happened to one recipient, and the verdict on it."""
+
+    __tablename__ = "recipient_event"
+    __table_args__ = (Index(None, "kind", "bounce_type", "reason"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: int = Field(foreign_key="message.id", ondelete="CASCADE", index=True)
+    identity: str = Field(unique=True, max_length=64)
+    kind: str = Field(max_length=16)
+    occurred_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    address: str = Field(sa_type=SafeText)
+    canonical: str = Field(sa_type=SafeText, index=True)
+    domain: str = Field(sa_type=SafeText, index=True)
+    original: str | None = Field(default=None, sa_type=SafeText)
+    action: str | None = Field(default=None, max_length=16)
+    status: str | None = Field(default=None, sa_type=SafeText)
+    reply_code: int | None = None
+    diagnostic_code: str | None = Field(default=None, sa_type=SafeText)
+    diagnostic_type: str | None = Field(default=None, sa_type=SafeText)
+    explanation: str = Field(default="", sa_type=SafeText)
+    remote_mta: str | None = Field(default=None, sa_type=SafeText)
+    smtp_command: str | None = Field(default=None, sa_type=SafeText)
+    last_attempt_date: str | None = Field(default=None, sa_type=SafeText)
+    will_retry_until: str | None = Field(default=None, sa_type=SafeText)
+    bounce_category: str | None = Field(default=None, sa_type=SafeText)
+    origin: str = Field(max_length=64)
+    bounce_type: str | None = Field(default=None, max_length=16)
+    reason: str | None = Field(default=None, max_length=32, index=True)
+    scope: str | None = Field(default=None, max_length=16)
+    confidence: float | None = None
+    rule_id: str | None = Field(default=None, max_length=255)
+    evidence: list[Any] | None = Field(default=None, sa_type=SafeJSON)
+    block: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+    trust: str = Field(default=Trust.UNPROVED, max_length=16)
+
+
+class Counter(Table, table=True):
+    """Numbers that no row can tell: ``message_id``, the last one handed out, and ``duplicates``, mails met again."""
+
+    __tablename__ = "counter"
+
+    name: str = Field(primary_key=True, max_length=32)
+    value: int = 0

@@ -1,0 +1,95 @@
+"""The statements that write: lists of rows through Core, inside the transaction that the store has begun."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
+from dsn_processor.record.queries import stored_identities
+from dsn_processor.record.rows import event_row, message_row, report_row
+from dsn_processor.record.tables import metadata
+from dsn_processor.terms import MessageState
+
+_counter = metadata.tables["counter"]
+_event = metadata.tables["recipient_event"]
+_message = metadata.tables["message"]
+_report = metadata.tables["report"]
+
+
+def add_messages(connection: Connection, messages: Sequence[NewMessage]) -> list[int]:
+    if not messages:
+        return []
+    last = count(connection, "message_id", len(messages))
+    ids = range(last - len(messages) + 1, last + 1)
+    connection.execute(insert(_message), [message_row(*pair) for pair in zip(ids, messages, strict=True)])
+    return list(ids)
+
+
+def add_reports(connection: Connection, reports: Sequence[NewReport]) -> set[str]:
+    if not reports:
+        return set()
+    seen = stored_identities(connection, [event.identity for report in reports for event in report.events])
+    report_rows, event_rows = [], []
+    for report in reports:
+        fresh = _first_of_each(report.events, seen)
+        report_rows.append(report_row(report, len(report.events) - len(fresh)))
+        event_rows += [event_row(report.message_id, event) for event in fresh]
+    connection.execute(insert(_report), report_rows)
+    _insert_events(connection, event_rows)
+    return {row["identity"] for row in event_rows}
+
+
+def replace_report(connection: Connection, report: NewReport) -> None:
+    mine = _event.c.message_id == report.message_id
+    kept: dict[str, list[Any]] = {}
+    before = select(_event.c.id, _event.c.canonical, _event.c.trust).where(mine).order_by(_event.c.id)
+    for old in connection.execute(before):
+        kept.setdefault(old.canonical, []).append(old)
+    connection.execute(delete(_event).where(mine))
+    connection.execute(delete(_report).where(_report.c.message_id == report.message_id))
+    fresh = _first_of_each(
+        report.events, stored_identities(connection, [event.identity for event in report.events])
+    )
+    rows = [event_row(report.message_id, event) for event in fresh]
+    for row in rows:
+        if same := kept.get(row["canonical"]):
+            first = same.pop(0)
+            row.update(id=first.id, trust=first.trust)
+    connection.execute(insert(_report), [report_row(report, len(report.events) - len(fresh))])
+    _insert_events(connection, [row for row in rows if "id" in row])
+    _insert_events(connection, [row for row in rows if "id" not in row])
+    set_state(connection, report.message_id, MessageState.PROCESSED, None)
+
+
+def count(connection: Connection, name: str, number: int) -> int:
+    """Add to a counter. Returns what it stands at now."""
+    raised = update(_counter).where(_counter.c.name == name).values(value=_counter.c.value + number)
+    return int(connection.execute(raised.returning(_counter.c.value)).scalar_one())
+
+
+def count_attempt(connection: Connection, message_id: int) -> int:
+    raised = update(_message).where(_message.c.id == message_id).values(attempts=_message.c.attempts + 1)
+    return int(connection.execute(raised.returning(_message.c.attempts)).scalar_one())
+
+
+def set_state(connection: Connection, message_id: int, state: MessageState, error: str | None) -> None:
+    connection.execute(
+        update(_message).where(_message.c.id == message_id).values(state=state.value, last_error=error)
+    )
+
+
+def _first_of_each(events: Iterable[NewEvent], seen: set[str]) -> list[NewEvent]:
+    """The events whose identity is not among ``seen``, each identity once. Adds them to ``seen``."""
+    fresh = []
+    for event in events:
+        if event.identity not in seen:
+            seen.add(event.identity)
+            fresh.append(event)
+    return fresh
+
+
+def _insert_events(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(_event), rows)
