@@ -1,11 +1,11 @@
 """One mail opened up: its tree sorted into the roles that a report's parts play (RFC 6522)."""
 
 import re
-from functools import cached_property
 
 from dsn_processor.facts import Defect, Envelope, ReturnedMessage
 from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status
 from dsn_processor.parse.fields import Fields
+from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.mime import Part, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
@@ -25,9 +25,7 @@ class Mail:
     """
 
     def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
-        if b"\r" in raw:
-            raw = raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        raw = raw.lstrip(b"\n")
+        raw = lf_lines(raw).lstrip(b"\n")
         self.envelope = envelope or Envelope()
         self.defects: list[Defect] = []
         self.root = parse_mime(raw, self.defects)
@@ -93,6 +91,16 @@ class Mail:
     @cached_property
     def subject(self) -> str:
         return self.fields.text("subject") or ""
+
+
+def lf_lines(raw: bytes) -> bytes:
+    """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
+    if b"\r" not in raw:
+        return raw
+    if b"\r\r" in raw:
+        raw = raw.replace(b"\r\r\n", b"\n")
+    raw = raw.replace(b"\r\n", b"\n")
+    return raw.replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
 def clip_lines(text: str) -> str:

@@ -88,7 +88,7 @@ def _facts(
         message_id=message_id(fields.raw("message-id")),
         date=iso_date(fields.raw("date")),
         from_=mail.from_ or None,
-        subject=fields.text("subject"),
+        subject=mail.subject if "subject" in fields else None,
         reporting_mta=host_name(status.get("reporting-mta")),
         original_envelope_id=status.get("original-envelope-id"),
         arrival_date=iso_date(status.get("arrival-date")),

@@ -16,6 +16,8 @@ BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
 _TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
+# The boundary as nearly all write it; anything else is left to ``parameter``.
+_BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 _BOUNDARY_GUESS = re.compile(rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE)
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _SOFT_BREAK = re.compile(rb"=[ \t]*\n")
@@ -38,7 +40,8 @@ class Part:
         match = _TYPE.match(value) if value else None
         self.content_type = match[1].lower() if match else default_type
         if value and "boundary" in value.lower():
-            self.boundary = parameter(value, "boundary")
+            plain = _BOUNDARY.search(value)
+            self.boundary = plain[1] if plain else parameter(value, "boundary")
             # Only a multipart has a boundary, however its type is spelt.
             if self.boundary and not self.content_type.startswith(("multipart/", "message/")):
                 self.content_type = "multipart/mixed"
