@@ -51,13 +51,17 @@ def run(command: list[str]) -> Figures:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in {0, 1}:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}: {complaint.decode(errors='replace')[-2000:]}")
+        sys.exit(
+            f"{' '.join(command)} ended with {process.returncode}: {complaint.decode(errors='replace')[-2000:]}"
+        )
     return Figures(usage.ru_utime + usage.ru_stime, os.times().elapsed - began, usage.ru_maxrss / 1024)
 
 
 def median(rounds: int, make: Callable[[], list[str]]) -> Figures:
     runs = [run(make()) for _ in range(rounds)]
-    return Figures(*(statistics.median(getattr(one, name) for one in runs) for name in ("cpu", "wall", "peak")))
+    return Figures(
+        *(statistics.median(getattr(one, name) for one in runs) for name in ("cpu", "wall", "peak"))
+    )
 
 
 def copies(folder: Path, seeds: list[Path], count: int) -> None:
@@ -70,10 +74,18 @@ def copies(folder: Path, seeds: list[Path], count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mails", type=int, default=6_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", type=int, default=100_000, metavar="MAILS", help="mails replayed to see that memory stays flat; 0 skips it")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=100_000,
+        metavar="MAILS",
+        help="mails replayed to see that memory stays flat; 0 skips it",
+    )
     parser.add_argument("--corpus", type=Path, default=ROOT / "fixtures_eml", help="the mails to copy")
     args = parser.parse_args()
     seeds = sorted(path for path in args.corpus.rglob("*.eml") if path.is_file())
@@ -81,7 +93,9 @@ def main() -> None:
         work = Path(name)
         copies(work / "mails", seeds, args.mails)
         size = sum(path.stat().st_size for path in (work / "mails").iterdir()) / args.mails
-        print(f"{args.mails} mails from {len(seeds)}, {size / 1024:.1f} KiB each on average, median of {args.rounds}\n")
+        print(
+            f"{args.mails} mails from {len(seeds)}, {size / 1024:.1f} KiB each on average, median of {args.rounds}\n"
+        )
         compare(work, args)
         start_up(work, args, seeds[0])
         if args.memory:
@@ -93,9 +107,18 @@ def compare(work: Path, args: argparse.Namespace) -> None:
     fresh = iter(range(1_000))
     parse = median(args.rounds, lambda: [*COMMAND, "parse", mails])
     row("parse, JSON to /dev/null", args.mails, parse)
-    row("replay into a fresh SQLite file", args.mails, median(args.rounds, lambda: [*COMMAND, "replay", mails, "--db", f"sqlite:///{work}/{next(fresh)}.db"]))
+    row(
+        "replay into a fresh SQLite file",
+        args.mails,
+        median(
+            args.rounds, lambda: [*COMMAND, "replay", mails, "--db", f"sqlite:///{work}/{next(fresh)}.db"]
+        ),
+    )
     peers = {"email + flufl.bounce (recipients only)": [sys.executable, "-c", FLUFL, mails]}
-    if shutil.which("perl") and subprocess.run(["perl", "-MSisimai", "-e", "1"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("perl")
+        and subprocess.run(["perl", "-MSisimai", "-e", "1"], capture_output=True, check=False).returncode == 0
+    ):
         peers["Sisimai (libsisimai-perl)"] = [*SISIMAI, mails]
     else:
         print("Sisimai: not installed (Debian: libsisimai-perl), left out")
@@ -106,7 +129,10 @@ def compare(work: Path, args: argparse.Namespace) -> None:
 
 
 def row(name: str, mails: int, figures: Figures) -> None:
-    print(f"{name:38}{mails / figures.cpu:8.0f} mails/CPU-s{mails / figures.wall:8.0f} mails/s{figures.peak:8.0f} MiB", flush=True)
+    print(
+        f"{name:38}{mails / figures.cpu:8.0f} mails/CPU-s{mails / figures.wall:8.0f} mails/s{figures.peak:8.0f} MiB",
+        flush=True,
+    )
 
 
 def start_up(work: Path, args: argparse.Namespace, mail: Path) -> None:
@@ -114,7 +140,9 @@ def start_up(work: Path, args: argparse.Namespace, mail: Path) -> None:
     nothing = median(9, lambda: [sys.executable, "-c", "pass"])
     for name, command in {"--help": ["--help"], "parse of one mail": ["parse", str(mail)]}.items():
         figures = median(9, lambda command=command: [*COMMAND, *command])
-        print(f"{name:38}{figures.cpu * 1000:8.0f} ms of CPU, {1000 * (figures.cpu - nothing.cpu):.0f} ms more than python -c pass")
+        print(
+            f"{name:38}{figures.cpu * 1000:8.0f} ms of CPU, {1000 * (figures.cpu - nothing.cpu):.0f} ms more than python -c pass"
+        )
 
 
 def memory(work: Path, seeds: list[Path], count: int) -> None:

@@ -10,7 +10,7 @@ from fuzz.mutate import mutate
 
 from dsn_processor.contract import describe_mail
 from dsn_processor.facts import InboundMessage
-from dsn_processor.pipeline import read
+from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,7 +44,10 @@ def main() -> int:
             path.write_bytes(mail)
             print(f"{path}: {fault}", flush=True)
         if number % 20_000 == 0:
-            print(f"{number} mails, {number / (time.process_time() - began):.0f} a CPU-second, slowest {slowest * 1000:.0f} ms, {faults} faults", flush=True)
+            print(
+                f"{number} mails, {number / (time.process_time() - began):.0f} a CPU-second, slowest {slowest * 1000:.0f} ms, {faults} faults",
+                flush=True,
+            )
     print(f"{args.mails} mutated mails: {faults} faults, slowest {slowest * 1000:.0f} ms")
     return 1 if faults else 0
 

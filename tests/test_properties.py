@@ -55,7 +55,11 @@ def test_truncations_of_every_fixture_are_read(path):
 @given(st.sampled_from(MAILS))
 def test_line_ends_do_not_matter(raw):
     lf = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    assert parse_message(lf) == parse_message(lf.replace(b"\n", b"\r\n")) == parse_message(lf.replace(b"\n", b"\r"))
+    assert (
+        parse_message(lf)
+        == parse_message(lf.replace(b"\n", b"\r\n"))
+        == parse_message(lf.replace(b"\n", b"\r"))
+    )
     assert identity(lf) == identity(lf.replace(b"\n", b"\r\n"))
 
 
@@ -69,7 +73,10 @@ recipient = st.tuples(address, st.sampled_from(list(Action)), status)
 @calm
 @given(st.lists(recipient, min_size=1, max_size=12, unique_by=lambda one: one[0]))
 def test_a_composed_report_reads_back_equal(recipients):
-    blocks = "".join(f"\nFinal-Recipient: rfc822; {a}\nAction: {action}\nStatus: {code}\n" for a, action, code in recipients)
+    blocks = "".join(
+        f"\nFinal-Recipient: rfc822; {a}\nAction: {action}\nStatus: {code}\n"
+        for a, action, code in recipients
+    )
     raw = f'From: MAILER-DAEMON@mx.example\nContent-Type: multipart/report; boundary="="\n\n--=\n\nSorry.\n--=\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n{blocks}\n--=--\n'
     parsed = parse_message(raw.encode())
     assert [(one.address, one.action, one.status) for one in parsed.recipients] == recipients
@@ -82,4 +89,4 @@ def test_the_returned_message_has_no_say(words):
     raw = 'From: MAILER-DAEMON@mx.example\nContent-Type: multipart/report; boundary="="\n\n--=\n\nSorry.\n--=\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\n\n--=\nContent-Type: message/rfc822\n\nSubject: hello\n\n{}\n--=--\n'
     plain, told = (read(raw.format(text).encode()) for text in ("", words.replace("--=", "")))
     assert plain.verdicts == told.verdicts
-    assert [one for one in plain.parsed.recipients] == [one for one in told.parsed.recipients]
+    assert plain.parsed.recipients == told.parsed.recipients

@@ -13,8 +13,12 @@ _SOURCE_ROUTE = re.compile(r"@[^:@\s]+(?:,@[^:@\s]+)*:(?=[^\s]+@)")
 
 _ATEXT = r"[\w!#$%&'*+/=?^`{|}~.-]"
 #: An address in running text. ``\w`` takes in the letters of every script (RFC 6531).
-_IN_TEXT = re.compile(rf"(?:\"[^\"\n@<>]{{1,64}}\"|{_ATEXT}{{1,128}})@(?:\[[\w.:]{{2,60}}\]|[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,12}})")
-_VALID = re.compile(rf"(?:\"[^\"\x00-\x1f]{{1,64}}\"|{_ATEXT}{{1,256}})@(?:\[[\w.:]{{2,60}}\]|[\w.-]{{1,255}})\Z")
+_IN_TEXT = re.compile(
+    rf"(?:\"[^\"\n@<>]{{1,64}}\"|{_ATEXT}{{1,128}})@(?:\[[\w.:]{{2,60}}\]|[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,12}})"
+)
+_VALID = re.compile(
+    rf"(?:\"[^\"\x00-\x1f]{{1,64}}\"|{_ATEXT}{{1,256}})@(?:\[[\w.:]{{2,60}}\]|[\w.-]{{1,255}})\Z"
+)
 
 
 def typed_address(value: str) -> tuple[str | None, str]:
@@ -34,10 +38,8 @@ def bare_address(text: str) -> str:
     """The address alone: display name, comments, angle brackets and source route taken off (RFC 5321 section 4.1.1.3)."""
     text = text.strip()
     if "<" in text:
-        if match := _ANGLE.search(text):
-            text = match[1].strip()
-        else:
-            text = text.replace("<", " ").strip()
+        match = _ANGLE.search(text)
+        text = match[1].strip() if match else text.replace("<", " ").strip()
     if "(" in text:
         text = _COMMENT.sub("", text).strip() or text
     if text.startswith("@") and (match := _SOURCE_ROUTE.match(text)):

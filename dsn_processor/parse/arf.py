@@ -36,7 +36,8 @@ def complaint_recipients(feedback: FeedbackReport, mail: Mail) -> tuple[Recipien
     if not addresses and mail.returned is not None and mail.returned.to and mail.returned.to.count("@") == 1:
         addresses = [address for address in (bare_address(mail.returned.to),) if is_address(address)]
     return tuple(
-        RecipientReport(address=address, action=None, origin="feedback-report") for address in dict.fromkeys(addresses)
+        RecipientReport(address=address, action=None, origin="feedback-report")
+        for address in dict.fromkeys(addresses)
     )
 
 

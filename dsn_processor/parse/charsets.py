@@ -47,7 +47,11 @@ _ESCAPE_JP = re.compile(rb"\x1b\$[@B]")
 
 def decode(data: bytes, charset: str | None = None) -> str:
     """Decode by the label if it is one and fits, else by what the bytes look like."""
-    if data.isascii() and (charset is None or charset in {"us-ascii", "utf-8", "ascii"}) and b"\x1b" not in data:
+    if (
+        data.isascii()
+        and (charset is None or charset in {"us-ascii", "utf-8", "ascii"})
+        and b"\x1b" not in data
+    ):
         return data.decode("ascii")
     label = _codec(charset)
     if label not in {None, "ascii"}:

@@ -1,7 +1,13 @@
 """Dates of mail (RFC 5322 section 3.3) to ISO 8601, without the quadratic and raising paths of the stock parser."""
 
 import re
-_MONTHS = {m: n for n, m in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)}
+
+_MONTHS = {
+    m: n
+    for n, m in enumerate(
+        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
+    )
+}
 _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
@@ -17,7 +23,9 @@ _DATE = re.compile(
 _ASCTIME = re.compile(
     r"([A-Za-z]{3})[ \t]{1,3}(\d{1,2})[ \t]{1,3}(\d{1,2}):(\d{2}):(\d{2})[ \t]{1,3}(?:([A-Z]{3,5})[ \t]{1,3})?(\d{4})(?:[ \t]{1,3}([+-])(\d{2})(\d{2}))?"
 )
-_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?[ \t]?(?:(Z)|([+-])(\d{2}):?(\d{2}))?")
+_ISO = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?[ \t]?(?:(Z)|([+-])(\d{2}):?(\d{2}))?"
+)
 
 
 def iso_date(text: str | None) -> str | None:
@@ -26,19 +34,27 @@ def iso_date(text: str | None) -> str | None:
         return None
     if len(text) > 200:
         text = text[:200]
-    if (match := _USUAL.match(text)) and (month := _MONTHS.get(match[2].lower())) and 0 < int(match[1]) <= 28:
+    if (
+        (match := _USUAL.match(text))
+        and (number := _MONTHS.get(match[2].lower()))
+        and 0 < int(match[1]) <= 28
+    ):
         day, _, year, hour, minute, second, zone_h, zone_m = match.groups()
-        return f"{year}-{month:02}-{int(day):02}T{hour}:{minute}:{second}{zone_h}:{zone_m}"
+        return f"{year}-{number:02}-{int(day):02}T{hour}:{minute}:{second}{zone_h}:{zone_m}"
     try:
         if match := _DATE.search(text):
             day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()
-            return _format(year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone))
+            return _format(
+                year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone)
+            )
         if match := _ISO.search(text):
-            year, number, day, hour, minute, second, _, sign, zone_h, zone_m = match.groups()
-            return _format(year, int(number), day, hour, minute, second, _offset(sign, zone_h, zone_m, None))
+            year, digits, day, hour, minute, second, _, sign, zone_h, zone_m = match.groups()
+            return _format(year, int(digits), day, hour, minute, second, _offset(sign, zone_h, zone_m, None))
         if match := _ASCTIME.search(text):
             month, day, hour, minute, second, zone, year, sign, zone_h, zone_m = match.groups()
-            return _format(year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone))
+            return _format(
+                year, _MONTHS[month.lower()], day, hour, minute, second, _offset(sign, zone_h, zone_m, zone)
+            )
     except (ValueError, KeyError, IndexError):
         pass  # a month 13, a 30 February: no date
     return None
@@ -55,9 +71,13 @@ def _format(year: str, month: int, day: str, hour: str, minute: str, second: str
     full_year = int(year)
     if full_year < 100:  # RFC 5322 section 4.3
         full_year += 2000 if full_year < 50 else 1900
-    days = 28 if month == 2 and (full_year % 4 or (full_year % 100 == 0 and full_year % 400)) else _DAYS[month]
+    days = (
+        28 if month == 2 and (full_year % 4 or (full_year % 100 == 0 and full_year % 400)) else _DAYS[month]
+    )
     seconds = min(int(second or 0), 59)  # a leap second
-    if not (1 <= int(day) <= days and int(hour) < 24 and int(minute) < 60 and abs(offset) < 1440 and full_year):
+    if not (
+        1 <= int(day) <= days and int(hour) < 24 and int(minute) < 60 and abs(offset) < 1440 and full_year
+    ):
         raise ValueError(year)
     sign, zone = "-" if offset < 0 else "+", abs(offset)
     return f"{full_year:04}-{month:02}-{int(day):02}T{int(hour):02}:{minute}:{seconds:02}{sign}{zone // 60:02}:{zone % 60:02}"

@@ -11,7 +11,9 @@ from dsn_processor.parse.fields import VALUE_LIMIT, unfold
 from dsn_processor.parse.replies import canonical_status, find_reply_code, find_status, join_lines
 from dsn_processor.terms import Action
 
-STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status", "text/delivery-status"})
+STATUS_TYPES = frozenset(
+    {"message/delivery-status", "message/global-delivery-status", "text/delivery-status"}
+)
 STATUS_LIMIT = 1_000_000  # bytes of a delivery-status part that are read
 BLOCK_LIMIT = 10_000  # recipient blocks that are read
 
@@ -22,7 +24,13 @@ _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 _CISCO = re.compile(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
 _IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
-_RECIPIENT_FIELDS = _IDENTIFYING | {"status", "diagnostic-code", "remote-mta", "last-attempt-date", "will-retry-until"}
+_RECIPIENT_FIELDS = _IDENTIFYING | {
+    "status",
+    "diagnostic-code",
+    "remote-mta",
+    "last-attempt-date",
+    "will-retry-until",
+}
 _ACTIONS = {
     **{action.value: action for action in Action},
     "failure": Action.FAILED,
@@ -92,7 +100,9 @@ def _lend_message_fields(status: StatusFields) -> None:
 def recipient_reports(status: StatusFields, defects: list[Defect]) -> list[RecipientReport]:
     """One report for each recipient block, a recipient named twice with the same fate once."""
     others = frozenset(
-        typed_address(group["final-recipient"])[1].casefold() for group in status.recipients if "final-recipient" in group
+        typed_address(group["final-recipient"])[1].casefold()
+        for group in status.recipients
+        if "final-recipient" in group
     )
     reports: dict[tuple[str, Action | None, str | None], RecipientReport] = {}
     for group in status.recipients:
@@ -135,7 +145,12 @@ def _other_address(group: Group, original: str | None) -> str | None:
     """Where Final-Recipient holds no address (absent, a display name, an X.400 name): the next best field."""
     if original and is_address(original):
         return original
-    for name in ("x-actual-recipient", "x-supplementary-recipient", "x-original-recipient", "final-recipient"):
+    for name in (
+        "x-actual-recipient",
+        "x-supplementary-recipient",
+        "x-original-recipient",
+        "final-recipient",
+    ):
         address = typed_address(_decoded(group.get(name)) or "")[1]
         if is_address(address):
             return address
@@ -151,7 +166,11 @@ def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
     value = group.get("diagnostic-code")
     # QUIRK: Cisco ESA writes Status 5.0.0 and puts the reply into a field of its own.
     extra = group.get("x-supplementary-info")
-    if extra and find_reply_code(extra) and (not value or _CISCO.match(value) or find_reply_code(value) is None):
+    if (
+        extra
+        and find_reply_code(extra)
+        and (not value or _CISCO.match(value) or find_reply_code(value) is None)
+    ):
         value = extra.strip("<> ")
     if not value or not value.strip():
         return None, None
@@ -209,6 +228,8 @@ def host_name(value: str | None) -> str | None:
 
 
 def bare_host(name: str) -> str:
-    return name.split("(")[0].strip().split(" ")[0].rstrip(".").removeprefix("[").rstrip("]") if name else ""
-
-
+    return (
+        name.split("(", maxsplit=1)[0].strip().split(" ")[0].rstrip(".").removeprefix("[").rstrip("]")
+        if name
+        else ""
+    )

@@ -20,7 +20,9 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
     folded = notice.casefold() if len(reports) > 1 or "\n" in notice else notice
     alone = len(reports) == 1
     return [
-        _explained(report, _words_about(report, notice, folded, alone=alone), notice[:WORDS] if alone else "") if report.action in _TOLD else report
+        _explained(report, _words_about(report, notice, folded, alone=alone), notice[:WORDS] if alone else "")
+        if report.action in _TOLD
+        else report
         for report in reports
     ]
 

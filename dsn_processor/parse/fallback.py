@@ -28,8 +28,14 @@ def flufl_recipients(mail: Mail) -> list[tuple[str, Action]]:
     except Exception:  # noqa: BLE001  whatever it raises: the mail is not at fault
         return []
     own = mail.fields.raw("to") or ""
-    found = [(address, Action.FAILED) for address in sorted(permanent)] + [(address, Action.DELAYED) for address in sorted(temporary - permanent)]
-    return [(text, action) for address, action in found if is_address(text := address.decode("ascii", "replace")) and text not in own]
+    found = [(address, Action.FAILED) for address in sorted(permanent)] + [
+        (address, Action.DELAYED) for address in sorted(temporary - permanent)
+    ]
+    return [
+        (text, action)
+        for address, action in found
+        if is_address(text := address.decode("ascii", "replace")) and text not in own
+    ]
 
 
 def _small_copy(mail: Mail) -> str:

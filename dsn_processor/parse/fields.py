@@ -16,7 +16,9 @@ ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
 _FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _ENCODED_WORD = re.compile(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
 _Q_ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
-_PARAMETER = re.compile(r";\s*([!#$&+.^_`{|}~\w%'*-]{1,80})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;\"]*))", re.DOTALL)
+_PARAMETER = re.compile(
+    r";\s*([!#$&+.^_`{|}~\w%'*-]{1,80})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;\"]*))", re.DOTALL
+)
 
 
 class Fields:
@@ -117,7 +119,9 @@ def parameter(value: str, name: str) -> str | None:
         if not rest and not match[1].endswith("*"):
             return decode_8bit(text)
         number = rest.rstrip("*")
-        pieces.setdefault(int(number) if number.isdigit() and len(number) < 4 else 0, (match[1].endswith("*"), text))
+        pieces.setdefault(
+            int(number) if number.isdigit() and len(number) < 4 else 0, (match[1].endswith("*"), text)
+        )
     if not pieces:
         return None
     ordered = [pieces[number] for number in sorted(pieces)]

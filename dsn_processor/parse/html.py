@@ -3,7 +3,10 @@
 import re
 
 _HIDDEN = re.compile(r"<(style|script|head|title)\b", re.IGNORECASE)
-_BREAK = re.compile(r"<\s*(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|hr|/?ul|/?blockquote|/?pre)\b[^<>]{0,1000}>", re.IGNORECASE)
+_BREAK = re.compile(
+    r"<\s*(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|hr|/?ul|/?blockquote|/?pre)\b[^<>]{0,1000}>",
+    re.IGNORECASE,
+)
 _CELL = re.compile(r"</t[dh]\b[^<>]{0,100}>", re.IGNORECASE)
 # `[^<>]*` stops at the next "<": a run of "<" costs one look each.
 # "<user@example.com>" written in the clear is no tag.

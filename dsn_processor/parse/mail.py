@@ -5,8 +5,8 @@ import re
 from dsn_processor.facts import Defect, Envelope, ReturnedMessage
 from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status
 from dsn_processor.parse.fields import Fields
-from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.html import html_to_text
+from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mime import Part, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
 

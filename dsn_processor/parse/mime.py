@@ -18,7 +18,9 @@ LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 _TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
 # The boundary as nearly all write it; anything else is left to ``parameter``.
 _BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
-_BOUNDARY_GUESS = re.compile(rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE)
+_BOUNDARY_GUESS = re.compile(
+    rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
+)
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _SOFT_BREAK = re.compile(rb"=[ \t]*\n")
 
@@ -28,7 +30,9 @@ class Part:
 
     __slots__ = ("boundary", "children", "content_type", "depth", "end", "fields", "raw", "start")
 
-    def __init__(self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain") -> None:
+    def __init__(
+        self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain"
+    ) -> None:
         self.raw = raw
         self.depth = depth
         self.end = end
@@ -47,7 +51,7 @@ class Part:
                 self.content_type = "multipart/mixed"
 
     def walk(self) -> Iterator["Part"]:
-        """This part and all below it, in the order of the mail."""
+        """The part and all below it, in the order of the mail."""
         stack = [self]
         while stack:
             part = stack.pop()
@@ -62,7 +66,11 @@ class Part:
             return _decode_base64(data)[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if encoding == "quoted-printable":
             data = self.raw[self.start : min(self.end, self.start + limit * 3)]
-            return binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            return (
+                binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit]
+                .replace(b"\r\n", b"\n")
+                .replace(b"\r", b"\n")
+            )
         return self.raw[self.start : min(self.end, self.start + limit)]
 
     def text(self, limit: int) -> str:

@@ -13,7 +13,9 @@ _STATUS = re.compile(r"([245])(?<![\w./-].)(?<!\d:.)\.(\d{1,3})\.(\d{1,3})(?![\w
 _CODE_AND_STATUS = re.compile(
     r"([45][0-5]\d)(?<![\w./+-]...)(?<!\d:...)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
-_CODE_AT_START = re.compile(r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])")
+_CODE_AT_START = re.compile(
+    r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])"
+)
 # A bare number of the right shape, and neither an amount nor a part of something longer ...
 _CODE_ALONE = re.compile(
     r"([45][0-5]\d)(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
@@ -28,10 +30,27 @@ _ANNOUNCING = (
 )  # fmt: skip
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
-_CONTINUATION = re.compile(r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?", re.IGNORECASE)
+_CONTINUATION = re.compile(
+    r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?",
+    re.IGNORECASE,
+)
 
 # Literals that name a command, in lower case; the first that stands where a refused command stands counts.
-_COMMANDS = ("rcpt", "end of data", "end of message", "mail from", "mail command", "data", "ehlo", "helo", "lhlo", "starttls", "auth", "initial connection", "connect")
+_COMMANDS = (
+    "rcpt",
+    "end of data",
+    "end of message",
+    "mail from",
+    "mail command",
+    "data",
+    "ehlo",
+    "helo",
+    "lhlo",
+    "starttls",
+    "auth",
+    "initial connection",
+    "connect",
+)
 _COMMAND = re.compile(
     r"(end of data|end of message|mail from|mail|rcpt to|rcpt|data|ehlo|helo|lhlo|starttls|auth|initial connection|connection|connect)\b"
 )
@@ -74,16 +93,17 @@ def join_lines(text: str) -> str:
 
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
-_CODE_HEARD = re.compile(r"^[ \t]*<<<[ \t]*([45][0-5]\d)\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45][0-5]\d)[ ]", re.MULTILINE)
+_CODE_HEARD = re.compile(
+    r"^[ \t]*<<<[ \t]*([45][0-5]\d)\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45][0-5]\d)[ ]", re.MULTILINE
+)
 
 
 def find_reply_code(text: str) -> int | None:
     """The SMTP reply code that ``text`` states. A number counts only at the start, before an enhanced code, or after
     words that announce a reply, the start of a line among them: ask before lines are joined.
     """
-    if "... " in text or "<<<" in text:
-        if match := _CODE_HEARD.search(text):
-            return int(match[1] or match[2])
+    if ("... " in text or "<<<" in text) and (match := _CODE_HEARD.search(text)):
+        return int(match[1] or match[2])
     if match := _CODE_AT_START.match(text):
         return int(match[1])
     if match := _CODE_AND_STATUS.search(text):
@@ -138,7 +158,7 @@ def find_status(text: str) -> str | None:
 
 
 def canonical_status(class_: str, subject: str, detail: str) -> str:
-    """"5.01.01" and "5.1.1" are one code (RFC 3463 section 2: no leading zeros)."""
+    """One form for one code: "5.01.01" is "5.1.1" (RFC 3463 section 2: no leading zeros)."""
     return f"{class_}.{int(subject)}.{int(detail)}"
 
 

@@ -44,7 +44,10 @@ _SEPARATOR = re.compile(
     r")$",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADER_START = re.compile(r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):", re.MULTILINE | re.IGNORECASE)
+_HEADER_START = re.compile(
+    r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):",
+    re.MULTILINE | re.IGNORECASE,
+)
 _MSG_ID = re.compile(r"<([^<>\s]{1,998})>")
 _NAMES = frozenset({"message-id", "from", "to", "subject", "date", "return-path"})
 

@@ -3,11 +3,24 @@
 import re
 
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.words import AUTO_SUBJECTS, DAEMONS, DELAYS, FINAL, NOTICES, SUBJECTS, SUCCESSES, TEXTS, contains
+from dsn_processor.parse.words import (
+    AUTO_SUBJECTS,
+    DAEMONS,
+    DELAYS,
+    FINAL,
+    NOTICES,
+    SUBJECTS,
+    SUCCESSES,
+    TEXTS,
+    contains,
+)
 from dsn_processor.terms import Action
 
 _HEAD = 6_000  # characters of a notice in which it says what it is
-_FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+_FORWARDED = re.compile(
+    r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]",
+    re.IGNORECASE,
+)
 _REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
 
@@ -48,14 +61,18 @@ def is_daemon(mail: Mail) -> bool:
 def came_back(mail: Mail) -> bool:
     """A proof beside words that a program returned a mail: lures copy the words of reports, but want an answer."""
     automatic = (mail.fields.raw("auto-submitted") or "no").lower().startswith("auto-")
-    return is_null_sender(mail) or automatic or mail.returned is not None or mail.status_parts
+    return is_null_sender(mail) or automatic or mail.returned is not None or bool(mail.status_parts)
 
 
 def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
     if contains(mail.subject.casefold(), AUTO_SUBJECTS) and not contains(mail.subject.casefold(), SUBJECTS):
         return False
-    return is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS) is not None
+    return (
+        is_daemon(mail)
+        or "x-failed-recipients" in mail.fields
+        or contains(mail.subject.casefold(), SUBJECTS) is not None
+    )
 
 
 def wrapped_report(mail: Mail) -> bytes | None:

@@ -100,10 +100,29 @@ CHALLENGES = (
 )  # fmt: skip
 
 #: Subjects of notices that a mail system writes about something else than a returned mail.
-NOTICES = ("smtp server: errors from", "log summary", "logwatch", "pflogsumm", "log report", "queue report", "daily report", "quarantine summary", "quarantine report", "spam digest")
+NOTICES = (
+    "smtp server: errors from",
+    "log summary",
+    "logwatch",
+    "pflogsumm",
+    "log report",
+    "queue report",
+    "daily report",
+    "quarantine summary",
+    "quarantine report",
+    "spam digest",
+)
 
 #: Words of complaints that providers write in their own form.
-COMPLAINTS = ("abuse report", "complaint about", "spam complaint", "feedback report", "feedback loop", "complaint notification", "email feedback")
+COMPLAINTS = (
+    "abuse report",
+    "complaint about",
+    "spam complaint",
+    "feedback report",
+    "feedback loop",
+    "complaint notification",
+    "email feedback",
+)
 
 
 def contains(text: str, words: tuple[str, ...]) -> str | None:

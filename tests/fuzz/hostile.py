@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 HEAD = b"From: MAILER-DAEMON@example.net\nTo: a@example.com\nSubject: Undelivered Mail Returned to Sender\nReturn-Path: <>\n"
-REPORT = HEAD + b'MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n--b\n\nThe mail failed.\n\n'
+REPORT = (
+    HEAD
+    + b'MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n--b\n\nThe mail failed.\n\n'
+)
 STATUS = REPORT + b"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n"
 
 
@@ -12,9 +15,7 @@ def _fill(piece: bytes, size: int) -> bytes:
 
 
 def _nested(size: int) -> bytes:
-    parts = []
-    for n in range(size // 80):
-        parts.append(b'Content-Type: multipart/mixed; boundary="x%d"\n\n--x%d\n' % (n, n))
+    parts = [b'Content-Type: multipart/mixed; boundary="x%d"\n\n--x%d\n' % (n, n) for n in range(size // 80)]
     return HEAD + b"".join(parts)
 
 

@@ -3,9 +3,9 @@
 import random
 
 TOKENS = (
-    b"\n", b"\r", b"\r\n", b"\n\n", b"\x00", b"\xff", b"\x80", b" ", b"\t", b":", b";", b"<", b">", b"\"", b"(", b")", b"=", b"--", b"@", b",", b".",
-    b"=?utf-8?B?", b"=?x?Q?=FF?=", b"?=", b"Content-Type: multipart/mixed; boundary=\"", b"Content-Type: message/delivery-status\n\n", b"Content-Transfer-Encoding: base64\n",
-    b"Content-Transfer-Encoding: quoted-printable\n", b"charset=\"utf-16\"", b"charset=idna", b"charset*0*=x", b"Final-Recipient: rfc822; ", b"Original-Recipient: utf-8; \\x{110000}",
+    b"\n", b"\r", b"\r\n", b"\n\n", b"\x00", b"\xff", b"\x80", b" ", b"\t", b":", b";", b"<", b">", b'"', b"(", b")", b"=", b"--", b"@", b",", b".",
+    b"=?utf-8?B?", b"=?x?Q?=FF?=", b"?=", b'Content-Type: multipart/mixed; boundary="', b"Content-Type: message/delivery-status\n\n", b"Content-Transfer-Encoding: base64\n",
+    b"Content-Transfer-Encoding: quoted-printable\n", b'charset="utf-16"', b"charset=idna", b"charset*0*=x", b"Final-Recipient: rfc822; ", b"Original-Recipient: utf-8; \\x{110000}",
     b"Status: 5.1.1\n", b"Action: failed\n", b"Diagnostic-Code: smtp; 550-", b"From ", b">From ", b"+ZZ", b"\\x{", b"&#" + b"9" * 50 + b";", b"<style>", b"<!--", b"550 5.1.1 ",
     b"\x1b$B", b"\x1b(B", b"\xed\xa0\x80", b"999999999999", b"Date: 99 Foo 9999 99:99:99 +9999\n",
 )  # fmt: skip

@@ -1,6 +1,13 @@
 import pytest
 
-from dsn_processor.parse.addresses import addresses_in, bare_address, is_address, original_address, typed_address, unitext_decode
+from dsn_processor.parse.addresses import (
+    addresses_in,
+    bare_address,
+    is_address,
+    original_address,
+    typed_address,
+    unitext_decode,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,10 @@ def test_unitext_keeps_what_is_no_character():
     assert unitext_decode(r"\x{41}\x{D800}\x{110000}\x{}") == r"A\x{D800}\x{110000}\x{}"
 
 
-@pytest.mark.parametrize("text", ["alice@example.com <evil@x", "a@b@c", "a b@example.net", "", "@example.net", "a@", "a\x00@example.net"])
+@pytest.mark.parametrize(
+    "text",
+    ["alice@example.com <evil@x", "a@b@c", "a b@example.net", "", "@example.net", "a@", "a\x00@example.net"],
+)
 def test_what_is_no_address(text):
     assert not is_address(text)
 

@@ -36,8 +36,17 @@ the body
 """
 
 
-def report(status: str, notice: str = "It failed.", kind: str = "delivery-status", type_: str = "delivery-status", headers: str = "", returned_type: str = "message/rfc822"):
-    text = REPORT.format(status=status, notice=notice, kind=kind, type=type_, headers=headers, returned_type=returned_type)
+def report(
+    status: str,
+    notice: str = "It failed.",
+    kind: str = "delivery-status",
+    type_: str = "delivery-status",
+    headers: str = "",
+    returned_type: str = "message/rfc822",
+):
+    text = REPORT.format(
+        status=status, notice=notice, kind=kind, type=type_, headers=headers, returned_type=returned_type
+    )
     return parse_message(text.encode())
 
 
@@ -65,23 +74,45 @@ Will-Retry-Until: Sun, 22 Nov 2026 02:40:29 +0000
 
 def test_every_field_of_a_report():
     parsed = report(STATUS, notice="<ann@mailbox.example.net>: it said: 550 no (in reply to RCPT TO command)")
-    assert (parsed.kind, parsed.reporting_mta, parsed.original_envelope_id) == (Kind.FAILED, "mx.example.net", "QQ314159")
+    assert (parsed.kind, parsed.reporting_mta, parsed.original_envelope_id) == (
+        Kind.FAILED,
+        "mx.example.net",
+        "QQ314159",
+    )
     assert (parsed.message_id, parsed.date) == ("report@mx.example.net", "2026-11-21T02:40:30+00:00")
     assert parsed.arrival_date == "2026-11-20T02:40:31+00:00"
     (one,) = parsed.recipients
-    assert (one.address, one.original, one.action) == ("ann@mailbox.example.net", "ann@example.net", Action.FAILED)
+    assert (one.address, one.original, one.action) == (
+        "ann@mailbox.example.net",
+        "ann@example.net",
+        Action.FAILED,
+    )
     assert (one.status, one.reply_code, one.smtp_command) == ("5.1.1", 550, "RCPT")
     assert one.diagnostic_code == "550-5.1.1 <ann@mailbox.example.net>: no such user"
     assert (one.diagnostic_type, one.remote_mta) == ("smtp", "mailbox.example.net")
-    assert (one.last_attempt_date, one.will_retry_until) == ("2026-11-21T02:40:29+00:00", "2026-11-22T02:40:29+00:00")
+    assert (one.last_attempt_date, one.will_retry_until) == (
+        "2026-11-21T02:40:29+00:00",
+        "2026-11-22T02:40:29+00:00",
+    )
     assert one.origin == "delivery-status"
     returned = parsed.returned_message
-    assert (returned.message_id, returned.envelope_sender, returned.subject) == ("sent@example.com", "bounces+1@example.com", "Grüße")
-    assert (returned.from_, returned.to, returned.date) == ("News <news@example.com>", "ann@example.net", "2026-11-20T02:40:30+00:00")
+    assert (returned.message_id, returned.envelope_sender, returned.subject) == (
+        "sent@example.com",
+        "bounces+1@example.com",
+        "Grüße",
+    )
+    assert (returned.from_, returned.to, returned.date) == (
+        "News <news@example.com>",
+        "ann@example.net",
+        "2026-11-20T02:40:30+00:00",
+    )
     assert parsed.defects == ()
 
 
-@pytest.mark.parametrize("returned_type", ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "text/rfc822"])
+@pytest.mark.parametrize(
+    "returned_type",
+    ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "text/rfc822"],
+)
 def test_every_form_of_returned_message(returned_type):
     assert report(STATUS, returned_type=returned_type).returned_message.message_id == "sent@example.com"
 
@@ -124,7 +155,9 @@ def test_actions_met_and_inferred(action, status, expected):
     ],
 )
 def test_the_status_that_a_mail_states(status, diagnostic, expected):
-    ((one,), _) = read(f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: {status}\nDiagnostic-Code: smtp; {diagnostic}\n")
+    ((one,), _) = read(
+        f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: {status}\nDiagnostic-Code: smtp; {diagnostic}\n"
+    )
     assert one.status == expected
 
 
@@ -136,20 +169,35 @@ def test_a_status_field_may_hold_a_reply():
 def test_recipients_with_different_fates():
     text = "Reporting-MTA: dns; x\n" + "".join(
         f"\nFinal-Recipient: rfc822; {name}@example.net\nAction: {action}\nStatus: {status}\n"
-        for name, action, status in [("a", "delivered", "2.0.0"), ("b", "delayed", "4.4.1"), ("c", "failed", "5.1.1")]
+        for name, action, status in [
+            ("a", "delivered", "2.0.0"),
+            ("b", "delayed", "4.4.1"),
+            ("c", "failed", "5.1.1"),
+        ]
     )
     parsed = report(text)
     assert parsed.kind is Kind.FAILED
-    assert [(one.address[0], one.action.value) for one in parsed.recipients] == [("a", "delivered"), ("b", "delayed"), ("c", "failed")]
+    assert [(one.address[0], one.action.value) for one in parsed.recipients] == [
+        ("a", "delivered"),
+        ("b", "delayed"),
+        ("c", "failed"),
+    ]
 
 
 def test_blocks_without_blank_lines_and_with_too_many():
     run_on = "Reporting-MTA: dns; x\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nFinal-Recipient: rfc822; b@example.net\nAction: delayed\n"
     reports, _ = read(run_on)
-    assert [(one.address, one.action.value) for one in reports] == [("a@example.net", "failed"), ("b@example.net", "delayed")]
-    torn = "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.net\n\nAction: delayed\nStatus: 4.2.2\n"
+    assert [(one.address, one.action.value) for one in reports] == [
+        ("a@example.net", "failed"),
+        ("b@example.net", "delayed"),
+    ]
+    torn = (
+        "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.net\n\nAction: delayed\nStatus: 4.2.2\n"
+    )
     reports, _ = read(torn)
-    assert [(one.address, one.action.value, one.status) for one in reports] == [("a@example.net", "delayed", "4.2.2")]
+    assert [(one.address, one.action.value, one.status) for one in reports] == [
+        ("a@example.net", "delayed", "4.2.2")
+    ]
 
 
 def test_a_recipient_named_twice_with_one_fate_is_one():
@@ -161,10 +209,14 @@ def test_a_recipient_named_twice_with_one_fate_is_one():
 def test_fields_that_stand_in_for_others():
     ((one,), _) = read("\n\nOriginal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.1.1\n")
     assert (one.address, one.original) == ("a@example.net", "a@example.net")
-    ((one,), _) = read("\n\nFinal-Recipient: rfc822; Ann Example\nX-Actual-Recipient: rfc822; a@example.net\nAction: failed\n")
+    ((one,), _) = read(
+        "\n\nFinal-Recipient: rfc822; Ann Example\nX-Actual-Recipient: rfc822; a@example.net\nAction: failed\n"
+    )
     assert one.address == "a@example.net"
     info = "X-Supplementary-Info: <mx.example.net #5.0.0 smtp; 550 5.4.1 Recipient rejected>"
-    ((one,), _) = read(f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 5.1.0 - Unknown\n{info}\n")
+    ((one,), _) = read(
+        f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 5.1.0 - Unknown\n{info}\n"
+    )
     assert (one.status, one.reply_code) == ("5.4.1", 550)
     ((one,), _) = read(f"\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.0.0\n{info}\n")
     assert (one.status, one.reply_code) == ("5.4.1", 550)
@@ -173,7 +225,9 @@ def test_fields_that_stand_in_for_others():
 def test_internationalised_reports():
     status = "Reporting-MTA: dns; x\n\nFinal-Recipient: utf-8; pelé@example.net\nOriginal-Recipient: utf-8; pel\\x{e9}@example.net\nAction: failed\nStatus: 5.6.7\n"
     parsed = report(status, kind="global-delivery-status", type_="global-delivery-status")
-    assert [(one.address, one.original) for one in parsed.recipients] == [("pelé@example.net", "pelé@example.net")]
+    assert [(one.address, one.original) for one in parsed.recipients] == [
+        ("pelé@example.net", "pelé@example.net")
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
@@ -191,7 +245,9 @@ def test_a_status_part_that_names_nobody_is_kept_for_a_person():
 
 
 def test_the_number_of_blocks_is_bounded():
-    text = "\n".join(f"\nFinal-Recipient: rfc822; u{n}@example.net\nAction: failed\n" for n in range(BLOCK_LIMIT + 5))
+    text = "\n".join(
+        f"\nFinal-Recipient: rfc822; u{n}@example.net\nAction: failed\n" for n in range(BLOCK_LIMIT + 5)
+    )
     reports, defects = read(text)
     assert len(reports) == BLOCK_LIMIT
     assert "recipient_blocks_exceeded" in defects

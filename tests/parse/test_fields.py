@@ -108,4 +108,7 @@ def test_html_reads_like_its_page():
 
 
 def test_an_address_in_the_clear_is_no_tag():
-    assert html_to_text("<b>To</b> <ann@example.net> <a href='mailto:x@example.net'>x</a>") == "To <ann@example.net> x"
+    assert (
+        html_to_text("<b>To</b> <ann@example.net> <a href='mailto:x@example.net'>x</a>")
+        == "To <ann@example.net> x"
+    )

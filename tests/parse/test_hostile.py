@@ -12,7 +12,10 @@ def test_families_of_hostile_mail(family, size):
     parsed = parse_message(FAMILIES[family](size))
     assert len(parsed.recipients) <= 10_000
     assert all(len(one.address) <= 1_000 for one in parsed.recipients)
-    assert all(len(one.explanation) <= 20_000 and len(one.diagnostic_code or "") <= 20_000 for one in parsed.recipients)
+    assert all(
+        len(one.explanation) <= 20_000 and len(one.diagnostic_code or "") <= 20_000
+        for one in parsed.recipients
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,29 @@ def multipart(*parts: bytes, boundary: bytes = b"b", close: bytes = b"--b--\n") 
 
 
 def test_parts_in_order():
-    raw = multipart(b"\none\n", b"Content-Type: text/html\n\n<p>two\n", b"Content-Type: message/rfc822\n\nSubject: x\n\ny\n")
-    assert tree(raw) == ([(0, "multipart/mixed"), (1, "text/plain"), (1, "text/html"), (1, "message/rfc822")], [])
+    raw = multipart(
+        b"\none\n",
+        b"Content-Type: text/html\n\n<p>two\n",
+        b"Content-Type: message/rfc822\n\nSubject: x\n\ny\n",
+    )
+    assert tree(raw) == (
+        [(0, "multipart/mixed"), (1, "text/plain"), (1, "text/html"), (1, "message/rfc822")],
+        [],
+    )
 
 
 def test_a_message_part_is_a_leaf():
-    inner = b'Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary="i"\n\n--i\n\nx\n--i--\n'
+    inner = (
+        b'Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary="i"\n\n--i\n\nx\n--i--\n'
+    )
     assert tree(multipart(inner))[0] == [(0, "multipart/mixed"), (1, "message/rfc822")]
 
 
 def test_the_closing_boundary_may_be_missing():
-    assert tree(multipart(b"\none\n", close=b"")) == ([(0, "multipart/mixed"), (1, "text/plain")], ["closing_boundary_missing"])
+    assert tree(multipart(b"\none\n", close=b"")) == (
+        [(0, "multipart/mixed"), (1, "text/plain")],
+        ["closing_boundary_missing"],
+    )
 
 
 def test_a_boundary_that_does_not_occur_is_guessed():
@@ -64,7 +76,10 @@ def test_transfer_encodings_and_their_damage():
 
 def test_all_line_ends_read_alike():
     raw = multipart(b"\none\n", b"Content-Type: text/html\n\ntwo\n")
-    texts = [[part.text(100) for part in Mail(raw.replace(b"\n", end)).root.walk()] for end in (b"\n", b"\r\n", b"\r", b"\r\r\n")]
+    texts = [
+        [part.text(100) for part in Mail(raw.replace(b"\n", end)).root.walk()]
+        for end in (b"\n", b"\r\n", b"\r", b"\r\r\n")
+    ]
     assert texts[0] == texts[1] == texts[2] == texts[3]
 
 
@@ -73,4 +88,6 @@ def test_the_envelope_line_of_an_mbox_is_no_field():
 
 
 def test_a_multipart_without_parts_is_read_as_text():
-    assert Mail(b"Content-Type: multipart/report; boundary=b\n\nall in the clear\n").text == "all in the clear\n"
+    assert (
+        Mail(b"Content-Type: multipart/report; boundary=b\n\nall in the clear\n").text == "all in the clear\n"
+    )

@@ -3,10 +3,10 @@
 import re
 
 from dsn_processor.facts import Defect, RecipientReport
+from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.dialects.notification import read_notification
 from dsn_processor.parse.dialects.plain import Found, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
-from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.mail import TEXT_LIMIT, Mail
@@ -15,8 +15,11 @@ from dsn_processor.parse.signals import text_action
 from dsn_processor.terms import Action
 
 STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a text
-_RECIPIENT_FIELD = re.compile(r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE)
+_RECIPIENT_FIELD = re.compile(
+    r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE
+)
 NOTICE = 6_000  # characters of a notice that may explain a recipient
+
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
     """The recipients of a report in plain text, by the first reader that finds any."""
@@ -35,7 +38,9 @@ def _status_in_text(mail: Mail) -> list[RecipientReport]:
         if match is None:
             continue
         start = text.rfind("\n\n", 0, match.start()) + 1
-        reports = recipient_reports(read_status(text[start : start + STATUS_IN_TEXT], mail.defects), mail.defects)
+        reports = recipient_reports(
+            read_status(text[start : start + STATUS_IN_TEXT], mail.defects), mail.defects
+        )
         if reports:
             mail.defects.append(Defect("status_in_text"))
             return with_explanations(reports, mail)
@@ -84,6 +89,8 @@ def _returned_to(mail: Mail) -> list[RecipientReport]:
 
 def _flufl(mail: Mail) -> list[RecipientReport]:
     return [
-        RecipientReport(address=address, action=action, explanation=join_lines(mail.notice[:NOTICE]), origin="flufl")
+        RecipientReport(
+            address=address, action=action, explanation=join_lines(mail.notice[:NOTICE]), origin="flufl"
+        )
         for address, action in flufl_recipients(mail)
     ]

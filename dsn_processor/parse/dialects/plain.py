@@ -39,7 +39,8 @@ _BOILER = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(
-    r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)", re.IGNORECASE
+    r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
+    re.IGNORECASE,
 )
 
 
@@ -54,14 +55,19 @@ class Found:
 
 Shape = Callable[[list[str], frozenset[str]], list[Found]]
 
-_MADE_FROM = re.compile(rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)|expanded from:?[ ]?<?({_ADDRESS})>?", re.IGNORECASE)
+_MADE_FROM = re.compile(
+    rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)|expanded from:?[ ]?<?({_ADDRESS})>?",
+    re.IGNORECASE,
+)
 
 
 def find_recipients(mail: Mail) -> list[Found]:
     """The recipients a notice names, by the strongest shape that names any."""
     lines = mail.notice[:SIZE].split("\n")[:LINES]
     excluded = excluded_addresses(mail)
-    named = [bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")]
+    named = [
+        bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")
+    ]
     wanted = frozenset(address.casefold() for address in named if is_address(address))
     shapes: list[Shape] = [_at_line_start, _in_replies, _labelled, _bare_start, _in_sentences]
     found = _first_shape(shapes, lines, excluded - wanted, wanted)
@@ -77,11 +83,15 @@ def find_recipients(mail: Mail) -> list[Found]:
         for one in found
     ]
     known = {one.address.casefold() for one in found}
-    found += [Found(address, "") for address in named if is_address(address) and address.casefold() not in known]
+    found += [
+        Found(address, "") for address in named if is_address(address) and address.casefold() not in known
+    ]
     return _once(found)
 
 
-def _first_shape(shapes: list[Shape], lines: list[str], excluded: frozenset[str], wanted: frozenset[str]) -> list[Found]:
+def _first_shape(
+    shapes: list[Shape], lines: list[str], excluded: frozenset[str], wanted: frozenset[str]
+) -> list[Found]:
     for shape in shapes:
         found = shape(lines, excluded)
         if wanted:
@@ -93,7 +103,19 @@ def _first_shape(shapes: list[Shape], lines: list[str], excluded: frozenset[str]
 
 def excluded_addresses(mail: Mail) -> frozenset[str]:
     """Addresses that a notice mentions for another reason: its writer's, its reader's, the sender's."""
-    texts = [mail.fields.raw(name) or "" for name in ("from", "to", "reply-to", "sender", "return-path", "delivered-to", "x-original-to", "errors-to")]
+    texts = [
+        mail.fields.raw(name) or ""
+        for name in (
+            "from",
+            "to",
+            "reply-to",
+            "sender",
+            "return-path",
+            "delivered-to",
+            "x-original-to",
+            "errors-to",
+        )
+    ]
     if mail.returned is not None:
         texts += [mail.returned.envelope_sender or "", mail.returned.from_ or ""]
     texts += mail.envelope.recipients
@@ -152,7 +174,9 @@ def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     heard: list[str] = []  # the dialogue above the line, which says what the server answered
     for line in lines:
         match = _IN_REPLY.match(line) if "@" in line else None
-        if line.lstrip().startswith((">>>", "<<<")) and not (match and _allowed(match["address"], excluded) and not heard):
+        if line.lstrip().startswith((">>>", "<<<")) and not (
+            match and _allowed(match["address"], excluded) and not heard
+        ):
             heard.append(line.strip())
         elif match and _allowed(match["address"], excluded):
             found.append(Found(match["address"], "\n".join([*heard[-4:], line.strip()])))
@@ -194,7 +218,11 @@ def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
 
 def _allowed(address: str, excluded: frozenset[str]) -> bool:
     folded = address.casefold().strip(".")
-    return folded not in excluded and not folded.startswith(("postmaster@", "mailer-daemon@", "abuse@")) and "." in folded.partition("@")[2] + "."
+    return (
+        folded not in excluded
+        and not folded.startswith(("postmaster@", "mailer-daemon@", "abuse@"))
+        and "." in folded.partition("@")[2] + "."
+    )
 
 
 def _made_from(words: str) -> str | None:
