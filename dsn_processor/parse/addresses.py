@@ -20,6 +20,15 @@ _VALID = re.compile(
     rf"(?:\"[^\"\x00-\x1f]{{1,64}}\"|{_ATEXT}{{1,256}})@(?:\[[\w.:]{{2,60}}\]|[\w.-]{{1,255}})\Z"
 )
 
+#: What an alias or a list turned into the address that failed: "(generated from a@example.net)", as Exim and Sendmail say.
+MADE_FROM = re.compile(rf"\b(?:generated|expanded) (?:from|by):?[ ]?<?({_IN_TEXT.pattern})>?", re.IGNORECASE)
+
+
+def made_from(words: str) -> str | None:
+    """The address that the failed one was made from, if ``words`` say so."""
+    match = MADE_FROM.search(words)
+    return match[1] if match else None
+
 
 def typed_address(value: str) -> tuple[str | None, str]:
     """``rfc822; <a@example.net>`` -> ("rfc822", "a@example.net"). A missing type is None; "" where no address is."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import is_address, original_address, typed_address
-from dsn_processor.parse.charsets import decode_8bit
+from dsn_processor.parse.charsets import decode
 from dsn_processor.parse.dates import iso_date
 from dsn_processor.parse.fields import VALUE_LIMIT, unfold
 from dsn_processor.parse.replies import canonical_status, find_reply_code, find_status, join_lines
@@ -158,7 +158,9 @@ def _other_address(group: Group, original: str | None) -> str | None:
 
 
 def _decoded(value: str | None) -> str | None:
-    return value if value is None or value.isascii() else decode_8bit(value)
+    if value is None or (value.isascii() and "\x1b" not in value):
+        return value
+    return decode(value.encode("latin-1", "replace"))  # QUIRK: Domino writes ISO-2022-JP as it is
 
 
 def diagnostic_code(group: Group) -> tuple[str | None, str | None]:

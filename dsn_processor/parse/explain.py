@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.dsn import merged_status
+from dsn_processor.parse.addresses import is_address, made_from
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
 from dsn_processor.terms import Action
@@ -29,8 +30,15 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
 
 def _explained(report: RecipientReport, words: str, rest: str) -> RecipientReport:
     told = report.diagnostic_code or ""
+    address, origin = report.address, made_from(words)
+    if origin and not is_address(address):
+        address = origin  # QUIRK: Exim names the file that it could not write to, and the address in its notice only
+    elif origin and origin.casefold() == address.casefold():
+        origin = None
     return replace(
         report,
+        address=address,
+        original=report.original or origin,
         explanation=join_lines(words),
         status=merged_status(report.status, words),
         reply_code=report.reply_code or find_reply_code(words) or (find_reply_code(rest) if rest else None),

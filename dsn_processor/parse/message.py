@@ -61,7 +61,8 @@ def _free_form(mail: Mail) -> ParsedMessage:
         return _facts(mail, Kind.CHALLENGE)
     if is_auto_reply(mail):
         return _facts(mail, Kind.AUTO_REPLY)
-    return _facts(mail, Kind.UNPARSED if score >= 3 and came_back(mail) else Kind.NOT_A_REPORT)
+    plainly = score >= 3 or (score == 2 and mail.returned_part is not None)
+    return _facts(mail, Kind.UNPARSED if plainly and came_back(mail) else Kind.NOT_A_REPORT)
 
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from dsn_processor.parse.addresses import addresses_in, bare_address, is_address
+from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address, is_address, made_from
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
 
@@ -35,9 +35,11 @@ _BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[
 _CODE = re.compile(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
 _BOILER = re.compile(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
-    r"\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
+    r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
     re.IGNORECASE,
 )
+# Whom to ask, rather than who failed, where a sentence names one.
+_ROLE = re.compile(r"(?:postmaster|abuse|support|help|admin|webmaster|info)@", re.IGNORECASE)
 _END = re.compile(
     r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
     re.IGNORECASE,
@@ -54,11 +56,6 @@ class Found:
 
 
 Shape = Callable[[list[str], frozenset[str]], list[Found]]
-
-_MADE_FROM = re.compile(
-    rf"\((?:generated|expanded) from:?[ ]?<?({_ADDRESS})>?\)|expanded from:?[ ]?<?({_ADDRESS})>?",
-    re.IGNORECASE,
-)
 
 
 def find_recipients(mail: Mail) -> list[Found]:
@@ -126,7 +123,7 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
 
 def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     return [
-        Found(match["address"], words, _made_from(words))
+        Found(match["address"], words, made_from(words))
         for match, words in _chunks(lines, _AT_START)
         if _allowed(match["address"], excluded) and not _BOILER.search(lines_before(match))
     ]
@@ -146,9 +143,8 @@ def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Mat
         words = [lines_before(match).strip(" \t<")] if _CODE.search(lines_before(match)) else []
         if rest := match["rest"].strip(" \t:;,.-"):
             words.append(rest)
-        made_from = _MADE_FROM.search(line)
-        if made_from:
-            words.append(made_from[0])
+        if origin := MADE_FROM.search(line):
+            words.append(origin[0])
         words += _below(lines, number + 1, pattern)
         yield match, "\n".join(words)[:CHUNK]
 
@@ -212,22 +208,17 @@ def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
         if "@" not in line or _BOILER.search(line):
             continue
         words = "\n".join([line.strip(), *_below(lines, number + 1, _AT_START)])[:CHUNK]
-        found += [Found(address, words) for address in addresses_in(line) if _allowed(address, excluded)]
+        found += [
+            Found(address, words)
+            for address in addresses_in(line)
+            if _allowed(address, excluded) and not _ROLE.match(address)
+        ]
     return found[:SENTENCES]
 
 
 def _allowed(address: str, excluded: frozenset[str]) -> bool:
     folded = address.casefold().strip(".")
-    return (
-        folded not in excluded
-        and not folded.startswith(("postmaster@", "mailer-daemon@", "abuse@"))
-        and "." in folded.partition("@")[2] + "."
-    )
-
-
-def _made_from(words: str) -> str | None:
-    match = _MADE_FROM.search(words)
-    return (match[1] or match[2]) if match else None
+    return folded not in excluded and not folded.startswith("mailer-daemon@")
 
 
 def _once(found: list[Found]) -> list[Found]:
