@@ -1,0 +1,88 @@
+"""Tables and text for people. Text of a mail is hostile to terminals: nothing is shown before ``safe`` saw it."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+#: Controls (C0, DEL, C1: escape sequences begin there), line separators, bidirectional overrides, invisible
+#: characters, tags and lone surrogates: what moves the cursor, hides text or shows it in another order.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_SAMPLE = 500  # rows that the widths of plain columns are taken from
+
+
+def safe(text: object) -> str:
+    r"""``text`` on one line, safe for a terminal: what is no plain text is shown as ``\x1b``, ``\u202e``, ..."""
+    plain = str(text)
+    return plain if plain.isascii() and plain.isprintable() else _UNSAFE.sub(_shown, plain)
+
+
+def _shown(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    if point <= 0xFF:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> None:
+    """A table by ``rich`` on a terminal; else plain columns, written as the rows come. None is shown as ``-``."""
+    cells = ([_cell(value) for value in row] for row in rows)
+    if is_terminal():
+        _print_rich(columns, cells, title)
+        return
+    if title:
+        _print_line(title)
+    for line in plain_lines(columns, cells):
+        _print_line(line)
+
+
+def plain_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Aligned columns, two spaces apart. Widths come from the first rows; a longer value later moves its line only."""
+    coming = iter(rows)
+    sample = [columns, *islice(coming, _SAMPLE)]
+    widths = [max(map(len, column)) for column in zip(*sample, strict=True)]
+    for row in chain(sample, coming):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text, not str: rich would take brackets for its own markup
+    Console(highlight=False).print(table)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else safe(value)
+
+
+def _print_line(line: str) -> None:
+    """Print text that ``safe`` saw, though the terminal's encoding may not have its letters."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_text(text: object) -> None:
+    """One line, made safe."""
+    _print_line(safe(text))
