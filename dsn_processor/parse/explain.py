@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from dsn_processor.facts import RecipientReport
-from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.addresses import is_address, made_from
+from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
 from dsn_processor.terms import Action

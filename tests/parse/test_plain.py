@@ -1,0 +1,185 @@
+"""Reports in plain text, and mail that only looks like one."""
+
+import pytest
+
+from dsn_processor.parse.message import parse_message
+from dsn_processor.terms import Action, Kind
+
+DAEMON = "Return-Path: <>\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.net>\nTo: bounces@example.com\nSubject: {subject}\n\n{text}"
+RETURNED = "\n\n--- Below this line is a copy of the message.\n\nReturn-Path: <bounces@example.com>\nMessage-ID: <sent@example.com>\nTo: ann@example.net\n\n550 5.7.1 <evil@example.org>: no\n"
+
+
+def daemon(text: str, subject: str = "failure notice"):
+    return parse_message(DAEMON.format(subject=subject, text=text).encode())
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "I'm sorry.\n\n<ann@example.net>:\nSorry, no mailbox here by that name. (#5.1.1)\n",
+            [("ann@example.net", "5.1.1", None)],
+        ),
+        (
+            "It failed:\n\n  ann@example.net\n    host mx.example.net [192.0.2.1]: 550 unknown user\n",
+            [("ann@example.net", None, 550)],
+        ),
+        (
+            "Failed:\n\nann@example.net: 552 5.2.2 full\n\nbob@example.org: 550 5.1.1 gone\n",
+            [("ann@example.net", "5.2.2", 552), ("bob@example.org", "5.1.1", 550)],
+        ),
+        (
+            "   ----- Transcript of session follows -----\n>>> RCPT To:<ann@example.net>\n<<< 550 no\n550 <ann@example.net>... User unknown\n",
+            [("ann@example.net", None, 550)],
+        ),
+        ("Recipient: ann@example.net\nReason: mailbox full\n", [("ann@example.net", None, None)]),
+        (
+            "Your message to ann@example.net could not be delivered: 450 4.2.2 quota\n",
+            [("ann@example.net", "4.2.2", 450)],
+        ),
+        (
+            "ann@example.net Invalid Address, ERROR_CODE :550, ERROR_CODE :5.1.1\nbob@example.org Invalid Address, ERROR_CODE :552\n",
+            [("ann@example.net", "5.1.1", 550), ("bob@example.org", None, 552)],
+        ),
+        (
+            "The message for the following address failed:\n\nann@example.net\n\nThe server said:\n550 5.4.1 denied\n",
+            [("ann@example.net", "5.4.1", 550)],
+        ),
+        (
+            "Failed for postmaster:\n\n<postmaster@example.net>: 550 no\n\nFor help, write to <support@mx.example.net>.\n",
+            [("postmaster@example.net", None, 550)],
+        ),
+    ],
+)
+def test_shapes(text, expected):
+    parsed = daemon(text + RETURNED)
+    assert parsed.kind is Kind.FAILED
+    assert [(one.address, one.status, one.reply_code) for one in parsed.recipients] == expected
+    assert parsed.returned_message.message_id == "sent@example.com"
+
+
+def test_the_alias_that_was_mailed_is_the_original():
+    (one,) = daemon(
+        "failed:\n\n  ann@mailbox.example.net\n    (generated from ann@example.net)\n    unknown user\n"
+    ).recipients
+    assert (one.address, one.original) == ("ann@mailbox.example.net", "ann@example.net")
+
+
+@pytest.mark.parametrize(
+    "subject, text, action",
+    [
+        ("Warning: message delayed 24 hours", "", Action.DELAYED),
+        (
+            "Mail status",
+            "THIS IS A WARNING MESSAGE ONLY. YOU DO NOT NEED TO RESEND YOUR MESSAGE.",
+            Action.DELAYED,
+        ),
+        ("Delivery Status Notification (Delay)", "", Action.DELAYED),
+        ("Undelivered mail", "It has been delayed; I've given up.", Action.FAILED),
+        (
+            "Successful Mail Delivery Report: delivered",
+            "Your message was successfully delivered to:",
+            Action.DELIVERED,
+        ),
+    ],
+)
+def test_delays_and_successes(subject, text, action):
+    (one,) = daemon(f"{text}\n\n<ann@example.net>: see above\n", subject).recipients
+    assert one.action is action
+
+
+def test_the_returned_message_names_the_recipient_where_nobody_else_does():
+    parsed = daemon("Your message could not be delivered.\n" + RETURNED)
+    assert [one.address for one in parsed.recipients] == ["ann@example.net"]
+    assert "recipient_from_returned_message" in {defect.code for defect in parsed.defects}
+
+
+def test_the_net_below_is_asked_last():
+    text = "The message you sent could not be delivered because: , user@localhost.example, rejects it\n"
+    assert all(one.origin in {"dialect:plain", "flufl"} for one in daemon(text).recipients)
+
+
+def person(subject: str, text: str, headers: str = ""):
+    head = f"Return-Path: <ann@example.net>\nFrom: Ann <ann@example.net>\nTo: bob@example.com\nSubject: {subject}\n{headers}\n"
+    return parse_message((head + text).encode())
+
+
+@pytest.mark.parametrize(
+    "subject, headers",
+    [
+        ("Fwd: Undelivered Mail Returned to Sender", ""),
+        ("Re: failure notice", "In-Reply-To: <x@example.com>\n"),
+        ("AW: Mail delivery failed", ""),
+        ("[ticket 17] Bounces since Monday", ""),
+        (
+            "Your weekly newsletter: bounced mail explained",
+            "List-Unsubscribe: <https://example.net/u>\nList-Id: <news.example.net>\n",
+        ),
+    ],
+)
+def test_people_and_lists_who_quote_reports(subject, headers):
+    text = "Look what I got:\n\n> I'm sorry to have to inform you that your message could not be delivered.\n> <carl@example.org>: 550 5.1.1 User unknown\n"
+    assert person(subject, text, headers).kind is Kind.NOT_A_REPORT
+
+
+def test_a_forwarded_report_as_attachment_is_no_report():
+    inner = "From: MAILER-DAEMON@mx.example.net\nContent-Type: multipart/report; boundary=i\n\n--i\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\n--i--\n"
+    text = f"--o\n\nWhat is this?\n--o\nContent-Type: message/rfc822\n\n{inner}--o--\n"
+    assert (
+        person("Fwd: bounce", text, "Content-Type: multipart/mixed; boundary=o\n").kind is Kind.NOT_A_REPORT
+    )
+
+
+def test_a_gateways_wrapper_around_a_report_is_taken_off():
+    inner = "From: postmaster@mx.example.net\nContent-Type: multipart/report; boundary=i\n\n--i\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.1.1\n--i--\n"
+    text = f"From: postmaster@mx.example.net\nSubject: Delivery Status Notification (Failure)\nContent-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: message/rfc822\n\n{inner}--o\n\nThis e-mail is confidential.\n--o--\n"
+    parsed = parse_message(text.encode())
+    assert [(one.address, one.status) for one in parsed.recipients] == [("a@example.net", "5.1.1")]
+
+
+@pytest.mark.parametrize(
+    "subject, headers, text, kind",
+    [
+        (
+            "Out of office",
+            "Auto-Submitted: auto-replied\n",
+            "Back on Monday. My mailbox is full.",
+            Kind.AUTO_REPLY,
+        ),
+        ("Abwesenheitsnotiz: Hallo", "In-Reply-To: <x@example.com>\n", "Bin weg.", Kind.AUTO_REPLY),
+        ("Re: hello", "X-Autoreply: yes\n", "Away.", Kind.AUTO_REPLY),
+        ("Out of office", "", "I was out of office when you wrote.", Kind.NOT_A_REPORT),
+        (
+            "Please confirm",
+            "",
+            "Click here to prove that you are human, then your message goes on.",
+            Kind.CHALLENGE,
+        ),
+        ("Hello", "", "How are you?", Kind.NOT_A_REPORT),
+        ("", "", "", Kind.NOT_A_REPORT),
+    ],
+)
+def test_mail_that_reports_no_delivery(subject, headers, text, kind):
+    parsed = person(subject, text, headers)
+    assert (parsed.kind, parsed.recipients) == (kind, ())
+
+
+def test_a_report_from_which_nobody_can_be_told_is_kept_for_a_person():
+    assert daemon("Your message could not be delivered. Sorry.").kind is Kind.UNPARSED
+
+
+def test_a_lure_that_copies_a_reports_words_is_none():
+    text = "Return-Path: <x@phish.example>\nFrom: Mail Administrator <admin@phish.example>\nTo: ann@example.com\nSubject: Delivery failure: 5 messages pending\n\nMail for ann@example.com could not be delivered: your mailbox is full.\n"
+    assert parse_message(text.encode()).kind is Kind.NOT_A_REPORT
+
+
+def test_a_notification_in_json():
+    rows = '[{"emailAddress":"a@example.net","action":"failed","status":"5.1.1","diagnosticCode":"smtp; 550 5.1.1 user unknown"}]'
+    text = f'From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{{"notificationType":"Bounce","bounce":{{"bouncedRecipients":{rows}}}}}\n'
+    (one,) = parse_message(text.encode()).recipients
+    assert (one.address, one.status, one.reply_code, one.origin) == (
+        "a@example.net",
+        "5.1.1",
+        550,
+        "dialect:ses-notification",
+    )
