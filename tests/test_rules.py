@@ -1,10 +1,9 @@
 """Every row of the tables is its own test: it wins its samples, loses what it must not win, and is well written."""
 
-from pathlib import Path
-
 import pytest
 
-from dsn_processor.classify import _compiled, compile as compiler, rules
+from dsn_processor.classify import compile as compiler
+from dsn_processor.classify import rules
 from dsn_processor.classify.match import RuleBook, default_book, fold
 from dsn_processor.classify.reading import read_providers, read_rows
 from dsn_processor.classify.verdict import judge
@@ -13,9 +12,19 @@ from dsn_processor.parse.replies import find_command, parse_reply
 from dsn_processor.terms import Action
 
 ROWS = [row for name in rules.RULE_FILES for row in read_rows((rules.FOLDER / name).read_bytes(), name)]
-PROVIDERS = {one.name: one for one in read_providers((rules.FOLDER / "providers.toml").read_bytes(), "providers.toml")}
-SEEN = [pytest.param(row.rule, sample, id=f"{row.rule.id}-{n}") for row in ROWS for n, sample in enumerate(row.seen)]
-NOT_SEEN = [pytest.param(row.rule, sample, id=f"{row.rule.id}-{n}") for row in ROWS for n, sample in enumerate(row.not_seen)]
+PROVIDERS = {
+    one.name: one for one in read_providers((rules.FOLDER / "providers.toml").read_bytes(), "providers.toml")
+}
+SEEN = [
+    pytest.param(row.rule, sample, id=f"{row.rule.id}-{n}")
+    for row in ROWS
+    for n, sample in enumerate(row.seen)
+]
+NOT_SEEN = [
+    pytest.param(row.rule, sample, id=f"{row.rule.id}-{n}")
+    for row in ROWS
+    for n, sample in enumerate(row.not_seen)
+]
 
 
 def report_of(sample, rule):
@@ -73,25 +82,26 @@ def test_no_sample_names_a_real_person_or_network():
     import re
 
     samples = [str(sample) for row in ROWS for sample in (*row.seen, *row.not_seen)]
-    documentation = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+    documentation = [
+        ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+    ]
     for sample in samples:
         for found in re.findall(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])", sample):
             assert any(ipaddress.ip_address(found) in net for net in documentation), sample
 
 
 def test_the_compiled_tables_are_fresh():
-    assert Path(compiler.TARGET).read_text(encoding="utf-8") == compiler.render(), "stale: run `make rules`"
-    assert _compiled.tables() == rules.parse_tables(rules.read_files())
+    assert rules.COMPILED.read_text(encoding="utf-8") == compiler.render(), "stale: run `make rules`"
+    sources = rules.read_files()
+    assert rules.read_compiled(rules.digest(sources)) == rules.parse_tables(sources)
 
 
-def test_stale_compiled_tables_are_not_used(monkeypatch):
-    monkeypatch.setattr(_compiled, "DIGEST", "stale")
-    monkeypatch.setattr(_compiled, "tables", lambda: pytest.fail("used although stale"))
-    rules.load.cache_clear()
-    try:
-        assert rules.load() == rules.parse_tables(rules.read_files())
-    finally:
-        rules.load.cache_clear()
+@pytest.mark.parametrize("content", [None, "{", '{"digest": "of another time"}'])
+def test_missing_broken_or_stale_compiled_tables_are_not_used(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "COMPILED", tmp_path / "compiled.json")
+    if content is not None:
+        rules.COMPILED.write_text(content)
+    assert rules.load.__wrapped__() == rules.parse_tables(rules.read_files())
 
 
 def test_the_book_holds_every_row():

@@ -1,7 +1,7 @@
 """Who refused us and where to ask, read from the diagnostic of a block."""
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from dsn_processor.classify.rules import BlockList
 from dsn_processor.facts import Block
@@ -22,10 +22,6 @@ _MECHANISMS = {
     Reason.SENDER_REJECTED: None,
 }
 _LIMIT = 4096
-_IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{1,4}:){2,7}(?::?[0-9a-f]{1,4}){0,7}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE)
-_URL = re.compile(r"https?://[^\s<>\"']{3,300}", re.IGNORECASE)
-_HOST = re.compile(r"(?<![\w.@-])(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
 
 
 def find_block(reason: Reason, text: str, lists: tuple[BlockList, ...]) -> Block | None:
@@ -35,7 +31,7 @@ def find_block(reason: Reason, text: str, lists: tuple[BlockList, ...]) -> Block
     text = text[:_LIMIT]
     mechanism = _MECHANISMS[reason]
     ip = _find_ip(text)
-    url = match[0].rstrip(".,;:)]}") if (match := _URL.search(text)) else None
+    url = match[0].rstrip(".,;:)]}") if (match := _url().search(text)) else None
     found = _find_list(text, lists)
     name = found[0] if found else None
     if found and found[1] == "ip" and reason in {Reason.IP_BLOCKLISTED, Reason.REPUTATION}:
@@ -44,10 +40,10 @@ def find_block(reason: Reason, text: str, lists: tuple[BlockList, ...]) -> Block
 
 
 def _find_ip(text: str) -> str | None:
-    for match in _IPV4.finditer(text):
+    for match in _ipv4().finditer(text):
         if all(int(part) < 256 for part in match[0].split(".")) and not match[0].startswith(("0.", "127.")):
             return match[0]
-    for match in _IPV6.finditer(text):
+    for match in _ipv6().finditer(text):
         if match[0].count(":") == 7 or "::" in match[0]:
             return match[0].lower()
     return None
@@ -56,7 +52,10 @@ def _find_ip(text: str) -> str | None:
 def _find_list(text: str, lists: tuple[BlockList, ...]) -> tuple[str, str] | None:
     """The zone as it is written where it is a query zone, else the list's name; and what it lists."""
     zones = _zones(lists)
-    for match in _HOST.finditer(text):
+    folded = text.casefold()
+    if not any(zone in folded for zone in zones):
+        return None
+    for match in _host().finditer(text):
         labels = match[0].casefold().split(".")
         for first in range(len(labels) - 1):
             if found := zones.get(".".join(labels[first:])):
@@ -67,3 +66,28 @@ def _find_list(text: str, lists: tuple[BlockList, ...]) -> tuple[str, str] | Non
 @lru_cache(maxsize=4)
 def _zones(lists: tuple[BlockList, ...]) -> dict[str, BlockList]:
     return {zone: one for one in lists for zone in one.zones}
+
+
+# Compiled at the first block only: most mails need none of them, and compiling costs a start several milliseconds.
+
+
+@cache
+def _ipv4() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
+
+
+@cache
+def _ipv6() -> re.Pattern[str]:
+    return re.compile(
+        r"(?<![\w:.])[0-9a-f]{1,4}:[0-9a-f:]{1,34}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE
+    )
+
+
+@cache
+def _url() -> re.Pattern[str]:
+    return re.compile(r"https?://[^\s<>\"']{3,300}", re.IGNORECASE)
+
+
+@cache
+def _host() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w.@-])[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])", re.IGNORECASE)

@@ -14,10 +14,12 @@ LIMIT = 4096
 #: Farthest that two fragments of one rule may lie apart, in characters: farther words belong to another sentence.
 GAP = 120
 
-_PUNCTUATION = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None})
+_PUNCTUATION = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None}
+)
 # An address may hold any word (user-unknown@...), so none is left in the text. Possessive, hence linear.
 _ADDRESS = re.compile(r"(?<![\w.+=%!/-])[\w.+=%!/-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
-# Codes that each line of a reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
+# Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
 _REPEATED = re.compile(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 
 
@@ -28,7 +30,7 @@ def fold(text: str) -> str:
         text = text.translate(_PUNCTUATION)
     if "@" in text:
         text = _ADDRESS.sub("@", text)
-    return _REPEATED.sub("", text)
+    return _REPEATED.sub("", text) if "-" in text else text
 
 
 class Hit(NamedTuple):
@@ -46,11 +48,9 @@ class Scan(NamedTuple):
     providers: frozenset[str]
 
 
-class _Word(NamedTuple):
-    length: int
-    begins_word: bool
-    ranks: list[int]
-    providers: list[str]
+#: What the automaton yields for a word: its length, whether it begins as words do, the ranks of the rules that it may
+#: decide, and the providers that it names. A plain tuple, since a start makes thousands.
+_Word = tuple[int, bool, list[int], list[str]]
 
 
 class RuleBook:
@@ -58,7 +58,7 @@ class RuleBook:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        order = sorted(tables.rules, key=lambda rule: (rule.origin, rule.strength, -sum(map(len, rule.text))))
+        order = sorted(tables.rules, key=lambda rule: (rule.origin, rule.strength, -len("".join(rule.text))))
         self.rules: tuple[Rule, ...] = tuple(order)
         self.by_status: dict[str, list[int]] = defaultdict(list)
         self._suffixes = _suffixes(tables.providers)
@@ -69,22 +69,21 @@ class RuleBook:
 
     def _build(self) -> ahocorasick.Automaton:
         words: dict[str, _Word] = {}
-
-        def word(text: str) -> _Word:
-            return words.setdefault(text, _Word(len(text), _in_word(text[0]), [], []))
-
         for rank, rule in enumerate(self.rules):
             if rule.text:
-                word(max(rule.text, key=len)).ranks.append(rank)
+                text = _anchor(rule.text)
+                if text not in words:
+                    words[text] = (len(text), _in_word(text[0]), [], [])
+                words[text][2].append(rank)
             else:
                 for code in rule.status:
                     self.by_status[code].append(rank)
         for provider in self.tables.providers:
             for text in provider.words:
-                word(text).providers.append(provider.name)
+                words.setdefault(text, (len(text), _in_word(text[0]), [], []))[3].append(provider.name)
         automaton = ahocorasick.Automaton()
-        for text, value in words.items():
-            automaton.add_word(text, value)
+        for text, word in words.items():
+            automaton.add_word(text, word)
         automaton.make_automaton()
         return automaton
 
@@ -93,14 +92,14 @@ class RuleBook:
         text = fold(text)
         hits: list[Hit] = []
         providers: set[str] = set()
-        for last, word in self._automaton.iter(text):
-            start = last - word.length + 1
-            if start and word.begins_word and _in_word(text[start - 1]):
+        for last, (length, begins_word, ranks, named) in self._automaton.iter(text):
+            start = last - length + 1
+            if start and begins_word and _in_word(text[start - 1]):
                 continue
-            providers.update(word.providers)
-            for rank in word.ranks:
-                rule = self.rules[rank]
-                if len(rule.text) == 1 or _around(text, rule.text, start, last + 1):
+            providers.update(named)
+            for rank in ranks:
+                fragments = self.rules[rank].text
+                if len(fragments) == 1 or _around(text, fragments, start, last + 1):
                     hits.append(Hit(rank, start, last + 1))
         return Scan(tuple(sorted(hits)), frozenset(providers))
 
@@ -129,14 +128,21 @@ def without_parts(hits: list[Hit], rules: tuple[Rule, ...]) -> list[Hit]:
         for hit in hits
         if rules[hit.rank].origin != ANYBODY
         or not any(
-            other.start <= hit.start and hit.end <= other.end and other.end - other.start > hit.end - hit.start for other in hits
+            other.start <= hit.start
+            and hit.end <= other.end
+            and other.end - other.start > hit.end - hit.start
+            for other in hits
         )
     ]
 
 
+def _anchor(fragments: tuple[str, ...]) -> str:
+    return fragments[0] if len(fragments) == 1 else max(fragments, key=len)
+
+
 def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool:
     """Whether the other fragments stand in their order before and after the longest, found at ``start``."""
-    anchor = fragments.index(max(fragments, key=len))
+    anchor = fragments.index(_anchor(fragments))
     position = end
     for fragment in fragments[anchor + 1 :]:
         found = text.find(fragment, position, position + GAP + len(fragment))
@@ -157,4 +163,6 @@ def _in_word(character: str) -> bool:
 
 
 def _suffixes(providers: tuple[Provider, ...]) -> dict[str, str]:
-    return {suffix: provider.name for provider in providers for suffix in (*provider.hosts, *provider.domains)}
+    return {
+        suffix: provider.name for provider in providers for suffix in (*provider.hosts, *provider.domains)
+    }

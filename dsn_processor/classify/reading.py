@@ -42,7 +42,9 @@ def read_providers(data: bytes, name: str) -> tuple[Provider, ...]:
     found = []
     for table in _tables(data, name, "provider"):
         row = _Row(table, f"{name}: provider {table.get('name')}")
-        found.append(Provider(row.string("name"), row.strings("hosts"), row.strings("domains"), row.fragments("words")))
+        found.append(
+            Provider(row.string("name"), row.strings("hosts"), row.strings("domains"), row.fragments("words"))
+        )
         row.done()
     return tuple(found)
 
@@ -51,7 +53,13 @@ def read_lists(data: bytes, name: str) -> tuple[BlockList, ...]:
     found = []
     for table in _tables(data, name, "list"):
         row = _Row(table, f"{name}: list {table.get('name')}")
-        found.append(BlockList(row.string("name"), row.strings("zones"), row.choice("lists", {"ip": "ip", "url": "url"}, "ip")))
+        found.append(
+            BlockList(
+                row.string("name"),
+                row.strings("zones"),
+                row.choice("lists", {"ip": "ip", "url": "url"}, "ip"),
+            )
+        )
         row.done()
     return tuple(found)
 
@@ -192,7 +200,9 @@ class _Row:
     def _list(self, key: str, read: Callable[[str], tuple[_T, ...]]) -> tuple[_T, ...]:
         value = self.take(key, (str, int, list), [])
         try:
-            return tuple(one for item in (value if isinstance(value, list) else [value]) for one in read(str(item)))
+            return tuple(
+                one for item in (value if isinstance(value, list) else [value]) for one in read(str(item))
+            )
         except ValueError:
             self.fail(f"{key} = {value!r} is not a code")
             raise
@@ -202,10 +212,14 @@ class _Row:
 
 
 def expand_status(code: str) -> tuple[str, ...]:
-    """ "5.7.1", "x.7.1" (both classes) or "5.7.606-649" -> every code meant. Raises ValueError."""
+    """Every code that "5.7.1", "x.7.1" (both classes) or "5.7.606-649" means. Raises ValueError."""
     class_, subject, detail = code.split(".")
     if class_ not in {"4", "5", "x"}:
         raise ValueError(code)
     first, _, last = detail.partition("-")
     details = range(int(first), int(last or first) + 1)
-    return tuple(f"{digit}.{int(subject)}.{number}" for digit in ("45" if class_ == "x" else class_) for number in details)
+    return tuple(
+        f"{digit}.{int(subject)}.{number}"
+        for digit in ("45" if class_ == "x" else class_)
+        for number in details
+    )

@@ -1,9 +1,10 @@
 """Rules are data: what a row of the tables is, and how the tables are read (docs/rules.md).
 
-``load()`` gives the tables as one immutable ``Tables``: from the compiled module while that is fresh, else from TOML.
+``load()`` gives the tables as one immutable ``Tables``: from the compiled file while that is fresh, else from TOML.
 """
 
 import importlib.util
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -18,18 +19,21 @@ RULE_FILES = ("providers.toml", "texts.toml", "languages.toml")
 CODE_FILE = "status.toml"
 LIST_FILE = "lists.toml"
 FILES = (*RULE_FILES, CODE_FILE, LIST_FILE)
+COMPILED = FOLDER / "compiled.json"
 
 OPERATOR, PROVIDER, ANYBODY = range(3)
-SPECIFIC, PLAIN, VAGUE = range(3)
-STRENGTHS = {"specific": SPECIFIC, "plain": PLAIN, "vague": VAGUE}
+#: What a rule's words tell: the cause; what happened; hardly anything; or only the frame around a cause
+#: ("Recipient address rejected: ").
+SPECIFIC, PLAIN, VAGUE, FRAME = range(4)
+STRENGTHS = {"specific": SPECIFIC, "plain": PLAIN, "vague": VAGUE, "frame": FRAME}
 #: How sure a rule is that does not say it itself, by its strength.
-CONFIDENCE = {SPECIFIC: 0.92, PLAIN: 0.8, VAGUE: 0.5}
+CONFIDENCE = {SPECIFIC: 0.92, PLAIN: 0.8, VAGUE: 0.5, FRAME: 0.5}
 COMMANDS = frozenset({"CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "EOD"})
 
 
 class Rule(NamedTuple):
     """One row. All conditions must hold: ``text`` fragments in this order, any one of ``status``, of ``reply_code``
-    and of ``command``. ``origin`` is OPERATOR, PROVIDER or ANYBODY, ``strength`` SPECIFIC, PLAIN or VAGUE.
+    and of ``command``. ``origin`` is OPERATOR, PROVIDER or ANYBODY, ``strength`` SPECIFIC, PLAIN, VAGUE or FRAME.
     """
 
     id: str
@@ -93,9 +97,42 @@ class Tables(NamedTuple):
 def load() -> Tables:
     """The tables of this package."""
     sources = read_files()
-    from dsn_processor.classify import _compiled  # noqa: PLC0415  (compile.py must run while it is missing or broken)
+    return read_compiled(digest(sources)) or parse_tables(sources)
 
-    return _compiled.tables() if _compiled.DIGEST == digest(sources) else parse_tables(sources)
+
+def read_compiled(fresh: str) -> Tables | None:
+    """What compile.py wrote; None if it is missing, broken or older than the TOML files, whose digest is ``fresh``."""
+    try:
+        found = json.loads(COMPILED.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if found["digest"] != fresh:
+        return None
+    reasons = {one.value: one for one in Reason}
+    types: dict[str | None, BounceType | None] = {None: None, **{one.value: one for one in BounceType}}
+    return Tables(
+        rules=tuple(
+            Rule(
+                name,
+                reasons[reason],
+                tuple(text),
+                provider,
+                tuple(status),
+                tuple(reply),
+                tuple(command),
+                action,
+                types[kind],
+                *rest,
+            )
+            for name, reason, text, provider, status, reply, command, action, kind, *rest in found["rules"]
+        ),
+        providers=tuple(Provider(name, *map(tuple, rest)) for name, *rest in found["providers"]),
+        codes={
+            code: CodeMeaning(reasons[reason], sure, types[kind])
+            for code, (reason, sure, kind) in found["codes"].items()
+        },
+        lists=tuple(BlockList(name, tuple(zones), lists) for name, zones, lists in found["lists"]),
+    )
 
 
 def read_files() -> tuple[bytes, ...]:
@@ -137,5 +174,7 @@ def load_with(path: Path) -> Tables:
     known = {provider.name for provider in tables.providers}
     for rule in own:
         if rule.provider and rule.provider not in known:
-            raise RulesError(f"{path}: rule {rule.id}: unknown provider {rule.provider!r}; known are: {', '.join(sorted(known))}")
+            raise RulesError(
+                f"{path}: rule {rule.id}: unknown provider {rule.provider!r}; known are: {', '.join(sorted(known))}"
+            )
     return tables._replace(rules=(*own, *tables.rules))

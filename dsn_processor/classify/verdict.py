@@ -1,128 +1,27 @@
 """RecipientReport -> Verdict. The order of evidence stands in STEPS, strongest first; docs/rules.md explains it."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dsn_processor.classify.block import find_block
-from dsn_processor.classify.match import LIMIT, Hit, RuleBook, Scan, default_book, without_parts
-from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule
+from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
+from dsn_processor.classify.match import RuleBook, default_book
+from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning
 from dsn_processor.facts import Candidate, Evidence, RecipientReport, Verdict
-from dsn_processor.terms import REASONS, Action, BounceType, Reason
+from dsn_processor.terms import Action, BounceType, Reason
 
-#: Longest text of one piece of evidence, in characters.
-EVIDENCE_LIMIT = 300
 #: A code at least this sure is specific; a less sure one ("5.7.1", "5.0.0") yields to any words.
 SPECIFIC_CODE = 0.7
-#: The report's own text is farther from the failure than the diagnostic.
-EXPLANATION_DISCOUNT = 0.04
-#: A hard verdict whose evidence disagrees on the class (4 or 5) stays below what suppresses at once.
-DISAGREEMENT_LIMIT = 0.85
-#: A text that names this many different causes is a list of possibilities and tells none.
-TOO_MANY_CAUSES = 3
 
-_CODES = re.compile(r"(?<![\w.:/\[])[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)|(?<=[245]\d\d-)[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+# What the command tells that was refused. RCPT tells nothing: Postfix and others refuse IPs, HELO names and senders
+# there too.
 _COMMAND_MEANS = {
     "CONNECT": CodeMeaning(Reason.POLICY, 0.5),
     "EHLO": CodeMeaning(Reason.POLICY, 0.5),
     "STARTTLS": CodeMeaning(Reason.TRANSPORT_SECURITY, 0.6),
     "AUTH": CodeMeaning(Reason.AUTH_REQUIRED, 0.6),
     "MAIL": CodeMeaning(Reason.SENDER_REJECTED, 0.5),
-    # Postfix and others refuse IPs, HELO names and senders at RCPT too.
-    "RCPT": CodeMeaning(Reason.UNDETERMINED, 0.4),
     "EOD": CodeMeaning(Reason.POLICY, 0.4),
 }
-
-
-class Case:
-    """One recipient under judgement: its report, and what was found in it so far."""
-
-    def __init__(self, recipient: RecipientReport, reporting_mta: str | None, book: RuleBook) -> None:
-        self.recipient = recipient
-        self.reporting_mta = reporting_mta
-        self.book = book
-        self.transient = _is_transient(recipient)
-        self.diagnostic = recipient.diagnostic_code or ""
-        self._known: dict[str, list[Rule]] = {}
-        self._providers: frozenset[str] | None = None
-        self._codes: list[str] | None = None
-
-    def rules(self, source: str) -> list[Rule]:
-        """The rules that ``source`` ("diagnostic_code" or "text") speaks for, strongest first."""
-        if source not in self._known:
-            self._known[source] = self._in_diagnostic() if source == "diagnostic_code" else self._in_explanation()
-        return self._known[source]
-
-    def _in_diagnostic(self) -> list[Rule]:
-        scan = self.book.scan(self.diagnostic[:LIMIT]) if self.diagnostic else Scan((), frozenset())
-        ranks = [hit.rank for hit in self._applying(scan)]
-        by_code = self.book.by_status.get(self.recipient.status or "")
-        if by_code:
-            ranks = sorted([*ranks, *(rank for rank in by_code if self._applies(self.book.rules[rank], scan.providers))])
-        return [self.book.rules[rank] for rank in ranks]
-
-    def _in_explanation(self) -> list[Rule]:
-        scan = self.book.scan(self.recipient.explanation[:LIMIT])
-        rules = [self.book.rules[hit.rank] for hit in self._applying(scan)]
-        causes = {rule.reason for rule in rules if rule.strength < VAGUE and rule.origin == ANYBODY}
-        return rules if len(causes) < TOO_MANY_CAUSES else [rule for rule in rules if rule.origin < ANYBODY]
-
-    def _applying(self, scan: Scan) -> list[Hit]:
-        return without_parts([hit for hit in scan.hits if self._applies(self.book.rules[hit.rank], scan.providers)], self.book.rules)
-
-    def _applies(self, rule: Rule, named: frozenset[str]) -> bool:
-        recipient = self.recipient
-        return (
-            (not rule.provider or rule.provider in named or rule.provider in self.providers())
-            and (not rule.status or not self.codes().isdisjoint(rule.status))
-            and (not rule.reply_code or recipient.reply_code in rule.reply_code)
-            and (not rule.command or recipient.smtp_command in rule.command)
-            and (not rule.action or recipient.action == rule.action)
-        )
-
-    def providers(self) -> frozenset[str]:
-        """Who may speak here: whom the hosts and the recipient's domain belong to."""
-        if self._providers is None:
-            recipient = self.recipient
-            names = (recipient.remote_mta, recipient.address.rpartition("@")[2], self.reporting_mta)
-            self._providers = frozenset(found for name in names if name and (found := self.book.provider_of(name)))
-        return self._providers
-
-    def codes(self) -> set[str]:
-        """Every enhanced code stated: Status, and those in the diagnostic."""
-        return {self.recipient.status or "", *self.further_codes()}
-
-    def further_codes(self) -> list[str]:
-        """The enhanced codes in the diagnostic, in their order."""
-        if self._codes is None:
-            self._codes = _CODES.findall(self.diagnostic[:LIMIT]) if self.diagnostic else []
-        return self._codes
-
-    def candidate(self, step: str, rule_id: str, meaning: CodeMeaning, evidence: Evidence) -> Candidate:
-        bounce_type = meaning.bounce_type or _type_of(meaning.reason, transient=self.transient)
-        confidence = meaning.confidence
-        if bounce_type is BounceType.HARD and _classes_disagree(self.recipient):
-            confidence = min(confidence, DISAGREEMENT_LIMIT)
-        return Candidate(
-            step=step,
-            rule_id=rule_id,
-            reason=meaning.reason,
-            bounce_type=bounce_type,
-            scope=REASONS[meaning.reason][1],
-            confidence=round(confidence, 2),
-            evidence=evidence,
-        )
-
-    def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
-        confidence = rule.confidence if source == "diagnostic_code" else rule.confidence - EXPLANATION_DISCOUNT
-        text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
-        evidence = (
-            Evidence(source, _excerpt(text, rule)) if rule.text or not self.recipient.status else Evidence("status", self.recipient.status)
-        )
-        return self.candidate(step, rule.id, CodeMeaning(rule.reason, confidence, rule.bounce_type), evidence)
-
-    def by_code(self, step: str, kind: str, code: str, source: str) -> Candidate | None:
-        meaning = self.book.tables.codes.get(f"{kind}:{code}")
-        return meaning and self.candidate(step, f"{kind}-{code}", meaning, Evidence(source, code))
 
 
 def judge(
@@ -146,7 +45,9 @@ def judge(
         confidence=winner.confidence,
         rule_id=winner.rule_id,
         evidence=(winner.evidence,),
-        block=find_block(winner.reason, recipient.diagnostic_code or recipient.explanation, case.book.tables.lists),
+        block=find_block(
+            winner.reason, recipient.diagnostic_code or recipient.explanation, case.book.tables.lists
+        ),
         candidates=candidates if trace else (),
     )
 
@@ -203,7 +104,7 @@ def _category(case: Case) -> Iterator[Candidate]:
 def _vague_phrases(case: Case) -> Iterator[Candidate]:
     for source in ("diagnostic_code", "text"):
         for rule in case.rules(source):
-            if rule.origin == ANYBODY and rule.strength == VAGUE:
+            if rule.origin == ANYBODY and rule.strength >= VAGUE:
                 yield case.by_rule("vague phrase", rule, source)
 
 
@@ -215,7 +116,7 @@ def _vague_status(case: Case) -> Iterator[Candidate]:
 
 def _command(case: Case) -> Iterator[Candidate]:
     meaning = None if case.transient else _COMMAND_MEANS.get(case.recipient.smtp_command or "")
-    if meaning and meaning.reason is not Reason.UNDETERMINED:
+    if meaning:
         yield case.candidate(
             "smtp command",
             f"command-{case.recipient.smtp_command}",
@@ -226,6 +127,14 @@ def _command(case: Case) -> Iterator[Candidate]:
 
 def _reply_code(case: Case) -> Iterator[Candidate]:
     yield from _present(case.by_code("reply code", "reply", str(case.recipient.reply_code), "reply_code"))
+
+
+def _silent_host(case: Case) -> Iterator[Candidate]:
+    """A host was tried, and no reply of it is told: the conversation came to nothing. Exim warns of delays so."""
+    recipient = case.recipient
+    if case.transient and recipient.remote_mta and not case.diagnostic and not recipient.reply_code:
+        evidence = Evidence("remote_mta", recipient.remote_mta[:EVIDENCE_LIMIT])
+        yield case.candidate("action", "silent-host", CodeMeaning(Reason.NETWORK_ERROR, 0.4), evidence)
 
 
 def _status_alone(case: Case) -> Iterator[Candidate]:
@@ -240,7 +149,10 @@ def _class_alone(case: Case) -> Iterator[Candidate]:
     bounce_type = BounceType.SOFT if case.transient else BounceType.UNDETERMINED
     action = case.recipient.action or Action.FAILED
     yield case.candidate(
-        "action", "undetermined", CodeMeaning(Reason.UNDETERMINED, 0.3, bounce_type), Evidence("action", action.value)
+        "action",
+        "undetermined",
+        CodeMeaning(Reason.UNDETERMINED, 0.3, bounce_type),
+        Evidence("action", action.value),
     )
 
 
@@ -257,6 +169,7 @@ STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
     _vague_status,
     _command,
     _reply_code,
+    _silent_host,
     _status_alone,
     _class_alone,
 )
@@ -265,35 +178,3 @@ STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
 def _present(candidate: Candidate | None) -> Iterator[Candidate]:
     if candidate:
         yield candidate
-
-
-def _is_transient(recipient: RecipientReport) -> bool:
-    """Class 4, by what the remote server said before what the reporting one made of it."""
-    if recipient.reply_code:
-        return 400 <= recipient.reply_code < 500
-    if recipient.status:
-        return recipient.status.startswith("4")
-    return recipient.action is Action.DELAYED
-
-
-def _classes_disagree(recipient: RecipientReport) -> bool:
-    said = {str(code)[0] for code in (recipient.reply_code, recipient.status) if code}
-    return len(said) > 1 or (recipient.action is Action.DELAYED and "5" in said)
-
-
-def _type_of(reason: Reason, *, transient: bool) -> BounceType:
-    bounce_type = REASONS[reason][0]
-    if transient and (bounce_type is BounceType.HARD or reason is Reason.RATE_LIMITED):
-        return BounceType.SOFT
-    return bounce_type
-
-
-def _excerpt(text: str, rule: Rule) -> str:
-    """The part of ``text`` that holds the rule's longest fragment."""
-    text = " ".join(text[:LIMIT].split())
-    if len(text) > EVIDENCE_LIMIT and rule.text:
-        found = text.casefold().find(max(rule.text, key=len))
-        if found + len(max(rule.text, key=len)) > EVIDENCE_LIMIT:
-            begin = text.rfind(" ", 0, max(1, found - EVIDENCE_LIMIT // 3)) + 1
-            text = text[begin:]
-    return text[:EVIDENCE_LIMIT]
