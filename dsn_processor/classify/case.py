@@ -17,6 +17,12 @@ DISAGREEMENT_LIMIT = 0.85
 TOO_MANY_CAUSES = 3
 
 _CODES = re.compile(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+# What is refused before a recipient was named is no word about the recipient: "user unknown" in reply to MAIL is about
+# our sender's address. (A host that takes no mail says so at once, RFC 7504.)
+_BEFORE_RCPT = frozenset({"CONNECT", "EHLO", "STARTTLS", "MAIL"})
+_ABOUT_RECIPIENT = frozenset(
+    reason for reason, (bounce_type, _) in REASONS.items() if bounce_type is BounceType.HARD
+) - {Reason.DOMAIN_NULL_MX}
 
 
 class Case:
@@ -76,6 +82,7 @@ class Case:
             and (not rule.reply_code or recipient.reply_code in rule.reply_code)
             and (not rule.command or recipient.smtp_command in rule.command)
             and (not rule.action or recipient.action == rule.action)
+            and not (recipient.smtp_command in _BEFORE_RCPT and rule.reason in _ABOUT_RECIPIENT)
         )
 
     def providers(self) -> frozenset[str]:

@@ -106,6 +106,13 @@ def test_the_refused_command_tells_a_little(command, reason):
     assert (verdict.reason, verdict.bounce_type, verdict.confidence <= 0.5) == (reason, "block", True)
 
 
+def test_words_in_reply_to_mail_are_about_the_sender():
+    verdict = judge(report(reply_code=550, smtp_command="MAIL", diagnostic_code="550 User unknown"))
+    assert (verdict.reason, verdict.bounce_type) == ("sender_rejected", "block")
+    refused = report(reply_code=521, smtp_command="CONNECT", diagnostic_code="521 Host does not accept mail")
+    assert judge(refused).reason == "domain_null_mx"
+
+
 def test_what_will_be_tried_again_is_soft_though_no_cause_is_told():
     verdict = judge(report(action=Action.DELAYED))
     assert (verdict.bounce_type, verdict.reason) == ("soft", "undetermined")
