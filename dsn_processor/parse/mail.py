@@ -13,7 +13,7 @@ from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, ret
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
 LINE_LIMIT = 1_000  # characters of a line that are looked at
 
-_LONG_LINE = re.compile(rf"([^\n]{{{LINE_LIMIT}}})[^\n]+")
+_LONG_LINE = re.compile(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
 _FEEDBACK = "message/feedback-report"
 _DISPOSITION = "message/disposition-notification"
 
