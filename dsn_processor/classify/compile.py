@@ -6,8 +6,18 @@ PYTHONDONTWRITEBYTECODE), and it is data. It carries the digest of the TOML byte
 
 import json
 import sys
+from typing import Any
 
-from dsn_processor.classify.rules import COMPILED, Tables, digest, parse_tables, read_files
+from dsn_processor.classify.rules import (
+    ALWAYS,
+    COMPILED,
+    SELDOM,
+    Rule,
+    Tables,
+    digest,
+    parse_tables,
+    read_files,
+)
 
 
 def render() -> str:
@@ -24,8 +34,16 @@ def _rows(tables: Tables) -> str:
             lines = [f"{json.dumps(key)}: {json.dumps(row)}" for key, row in rows.items()]
             parts.append(f'"{name}": {{\n{_joined(lines)}\n}}')
         else:
-            parts.append(f'"{name}": [\n{_joined([json.dumps(row, ensure_ascii=False) for row in rows])}\n]')
+            plain = [_sparse(row) if isinstance(row, Rule) else row for row in rows]
+            parts.append(f'"{name}": [\n{_joined([json.dumps(row, ensure_ascii=False) for row in plain])}\n]')
     return ",\n".join(parts)
+
+
+def _sparse(rule: Rule) -> list[Any]:
+    """What every rule has, then what few have."""
+    row: list[Any] = [getattr(rule, name) for name in ALWAYS]
+    seldom = {name: getattr(rule, name) for name in SELDOM if getattr(rule, name)}
+    return [*row, seldom] if seldom else row
 
 
 def _joined(lines: list[str]) -> str:

@@ -50,6 +50,12 @@ class Rule(NamedTuple):
     origin: int = ANYBODY
 
 
+#: How a rule is compiled: the fields that each has, and those that few have.
+ALWAYS = ("id", "reason", "text", "confidence", "strength", "origin")
+SELDOM = ("provider", "status", "reply_code", "command", "action", "bounce_type")
+_NOTHING: tuple[Any, ...] = (None,) * len(SELDOM)
+
+
 class Row(NamedTuple):
     """A rule with what only its tests and its readers need: samples (a reply, or a table of report fields)."""
 
@@ -111,27 +117,41 @@ def read_compiled(fresh: str) -> Tables | None:
     reasons = {one.value: one for one in Reason}
     types: dict[str | None, BounceType | None] = {None: None, **{one.value: one for one in BounceType}}
     return Tables(
-        rules=tuple(
-            Rule(
-                name,
-                reasons[reason],
-                tuple(text),
-                provider,
-                tuple(status),
-                tuple(reply),
-                tuple(command),
-                action,
-                types[kind],
-                *rest,
-            )
-            for name, reason, text, provider, status, reply, command, action, kind, *rest in found["rules"]
-        ),
+        rules=tuple(_rule(reasons, types, *row) for row in found["rules"]),
         providers=tuple(Provider(name, *map(tuple, rest)) for name, *rest in found["providers"]),
         codes={
             code: CodeMeaning(reasons[reason], sure, types[kind])
             for code, (reason, sure, kind) in found["codes"].items()
         },
         lists=tuple(BlockList(name, tuple(zones), lists) for name, zones, lists in found["lists"]),
+    )
+
+
+def _rule(
+    reasons: dict[str, Reason],
+    types: dict[str | None, BounceType | None],
+    name: str,
+    reason: str,
+    text: list[str],
+    confidence: float,
+    strength: int,
+    origin: int,
+    seldom: dict[str, Any] | None = None,
+) -> Rule:
+    provider, status, replies, commands, action, kind = map(seldom.get, SELDOM) if seldom else _NOTHING
+    return Rule(
+        name,
+        reasons[reason],
+        tuple(text),
+        provider,
+        tuple(status or ()),
+        tuple(replies or ()),
+        tuple(commands or ()),
+        action,
+        types[kind],
+        confidence,
+        strength,
+        origin,
     )
 
 
