@@ -133,13 +133,13 @@ def prepare(message: InboundMessage, *, now: datetime, key: str | None = None) -
 
     ``key`` is its identity, where that is known already.
     """
-    new = _new_message(message, key or identity(message.raw), now, attempts=1)
+    new = _new_message(message, key or identity(message.raw), now, state=MessageState.PROCESSED)
     try:
         reading = read(message.raw, message.envelope)
         events = events_of(reading, new.identity, now)
     except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
         return Prepared(message=_quarantined(new, error), parsed=None)
-    return Prepared(message=replace(new, state=MessageState.PROCESSED), parsed=reading.parsed, events=events)
+    return Prepared(message=new, parsed=reading.parsed, events=events)
 
 
 def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
@@ -215,7 +215,12 @@ def _outcome(
 
 
 def _new_message(
-    message: InboundMessage, key: str, now: datetime, *, attempts: int = 0, packed: bytes | None = None
+    message: InboundMessage,
+    key: str,
+    now: datetime,
+    *,
+    state: MessageState = MessageState.RECEIVED,
+    packed: bytes | None = None,
 ) -> NewMessage:
     return NewMessage(
         identity=key,
@@ -226,7 +231,8 @@ def _new_message(
         truncated=message.truncated,
         codec=CODEC,
         packed=pack(message.raw) if packed is None else packed,
-        attempts=attempts,
+        state=state,
+        attempts=0 if state is MessageState.RECEIVED else 1,
     )
 
 

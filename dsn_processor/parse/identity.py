@@ -93,7 +93,7 @@ def _label(label: str) -> str:
         return label
     try:
         decoded = _fold(label[4:].encode().decode("punycode"))
-        sound = decoded.encode("punycode").decode() == label[4:] and not decoded.isascii()
+        sound = decoded.isprintable() and not decoded.isascii() and decoded.encode("punycode").decode() == label[4:]
     except (UnicodeError, ValueError, OverflowError):
         return label
     return decoded if sound else label

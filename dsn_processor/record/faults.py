@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from dsn_processor.errors import StoreBusyError, StoreError
 
@@ -24,9 +24,13 @@ _ADVICE = {
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """Raise database and system errors of the block as StoreError about the database ``name``."""
+    """Raise database and system errors of the block as StoreError about the database ``name``. What is wrong with
+    the values alone is a fault of ours in one mail, and passes.
+    """
     try:
         yield
+    except (DataError, IntegrityError, InterfaceError, ProgrammingError):
+        raise
     except DBAPIError as error:
         raise store_error(name, error.orig or error) from error
     except (sqlite3.Error, OSError) as error:

@@ -1,0 +1,66 @@
+"""Mails written for a test, and a database for it."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    monkeypatch.delenv("DSN_PROCESSOR_DB", raising=False)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/bounces.db"
+
+
+@pytest.fixture
+def write_dsn():
+    """A delivery report as Postfix writes it, LF line ends: ``write_dsn(recipient=..., status=...)``."""
+    return dsn
+
+
+def dsn(
+    *,
+    recipient="bob@example.net",
+    status="5.1.1",
+    action="failed",
+    diagnostic="550 5.1.1 <bob@example.net>: Recipient address rejected: User unknown",
+    returned_id="<sent-1@example.com>",
+    number=1,
+    others=(),
+):
+    blocks = "".join(
+        f"\nFinal-Recipient: rfc822; {address}\nAction: {action}\nStatus: {status}\n"
+        f"Remote-MTA: dns; mx.example.net\nDiagnostic-Code: smtp; {diagnostic}\n"
+        for address in (recipient, *others)
+    )
+    returned = f"Message-ID: {returned_id}\n" if returned_id else ""
+    return f"""\
+From: MAILER-DAEMON@mail.example.com (Mail Delivery System)
+To: news@example.com
+Subject: Undelivered Mail Returned to Sender
+Date: Fri, 20 Nov 2026 02:40:30 +0000
+Message-ID: <report-{number}@mail.example.com>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain; charset=us-ascii
+
+From here on follows the report about your mail.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mail.example.com
+{blocks}
+--b
+Content-Type: text/rfc822-headers
+
+{returned}From: news@example.com
+To: {recipient}
+Subject: News
+
+--b--
+""".encode()

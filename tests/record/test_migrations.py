@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from dsn_processor.errors import StoreError
+from dsn_processor.record import schema
+from dsn_processor.record.store import Store
+from dsn_processor.record.tables import metadata
+
+
+def say(store, statement):
+    with store._connection.begin():
+        return store._connection.execute(text(statement))
+
+
+def test_the_newest_migration_is_the_one_the_program_expects():
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_heads() == [schema.HEAD]
+
+
+def test_migrations_make_what_the_tables_say(url):
+    with Store.open(url) as store:
+        context = MigrationContext.configure(store._connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_comparison_would_find_a_difference(url):
+    with Store.open(url) as store:
+        say(store, "DROP INDEX ix_recipient_event_domain")
+        context = MigrationContext.configure(store._connection, opts={"compare_type": True})
+        assert [difference[0] for difference in compare_metadata(context, metadata)] == ["add_index"]
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_newer_database_is_not_touched(url, readonly):
+    with Store.open(url) as store:
+        say(store, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"newer version \(schema 9999.*upgrade dsn-processor"):
+        Store.open(url, readonly=readonly)
+
+
+def test_an_older_database_is_brought_up_to_date_by_writers_and_explained_to_readers(url, monkeypatch):
+    Store.open(url).close()
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    with pytest.raises(StoreError, match=r"older version.*`dsn-processor reclassify` brings it up to date"):
+        Store.open(url, readonly=True)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch, tmp_path):
+    class BrokenError(Exception):
+        pass
+
+    def broken(*args, **kwargs):
+        raise BrokenError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.bulk_insert", broken)  # the last step of the first migration
+        with pytest.raises(BrokenError):
+            Store.open(url)
+    with Store.open(url) as store:
+        assert store.stats().mails == 0
+
+
+def test_opening_a_current_database_does_not_import_alembic(url):
+    Store.open(url).close()
+    program = (
+        "import sys; from dsn_processor.record.store import Store\n"
+        f"Store.open({url!r}).close(); Store.open({url!r}, readonly=True).close()\n"
+        "print([name for name in sys.modules if name.startswith('alembic')])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.strip() == "[]"
