@@ -10,6 +10,7 @@ from dsn_processor.parse.replies import find_command, find_reply_code, join_line
 from dsn_processor.terms import Action
 
 WORDS = 3_000  # characters kept for one recipient
+NAMED = 300  # recipients of one report whose words are looked for
 _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
 
@@ -17,18 +18,15 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
     """The reports, each with the notice's words about it and the command, codes and host only those tell."""
     if not any(report.action in _TOLD for report in reports):
         return reports
-    notice = mail.notice
-    folded = notice.casefold() if len(reports) > 1 or "\n" in notice else notice
-    alone = len(reports) == 1
+    if len(reports) == 1:
+        return [_explained(reports[0], _words_from(reports[0], mail.notice))]
     return [
-        _explained(report, _words_about(report, notice, folded, alone=alone), notice[:WORDS] if alone else "")
-        if report.action in _TOLD
-        else report
-        for report in reports
+        _explained(report, words) if report.action in _TOLD else report
+        for report, words in zip(reports, _words_about_each(reports, mail.notice), strict=True)
     ]
 
 
-def _explained(report: RecipientReport, words: str, rest: str) -> RecipientReport:
+def _explained(report: RecipientReport, words: str) -> RecipientReport:
     told = report.diagnostic_code or ""
     address, origin = report.address, made_from(words)
     if origin and not is_address(address):
@@ -41,29 +39,47 @@ def _explained(report: RecipientReport, words: str, rest: str) -> RecipientRepor
         original=report.original or origin,
         explanation=join_lines(words),
         status=merged_status(report.status, words),
-        reply_code=report.reply_code or find_reply_code(words) or (find_reply_code(rest) if rest else None),
+        reply_code=report.reply_code or find_reply_code(words),
         smtp_command=find_command(told) or find_command(words),
     )
 
 
-def _words_about(report: RecipientReport, notice: str, folded: str, *, alone: bool) -> str:
-    """The paragraph that names the address, and the next one where the address stands alone in it."""
-    position = -1
+def _words_from(report: RecipientReport, notice: str) -> str:
+    """All that follows the first mention of the only recipient; the whole notice where it is not mentioned."""
+    folded = notice.casefold()
     for address in (report.address, report.original):
-        if address and (position := folded.find(address.casefold())) >= 0:
-            break
-    if position < 0 or len(folded) != len(notice):
-        return notice[:WORDS] if alone else ""
-    start = notice.rfind("\n", 0, position) + 1
-    end = notice.find("\n\n", position)
-    words = notice[start : end if end >= 0 else None]
-    if len(words) < len(report.address) + 12 and end >= 0:
-        words = notice[start : _next(notice, end)]
-    return words[:WORDS]
+        if address and (position := folded.find(address.casefold())) >= 0 and len(folded) == len(notice):
+            start = notice.rfind("\n", 0, position) + 1
+            return notice[start : start + WORDS]
+    return notice[:WORDS]
 
 
-def _next(notice: str, position: int) -> int | None:
+def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
+    """For each recipient the paragraph that names it, up to the line that names another; the next paragraph too where
+    the address stands alone in its own. "" for one that is not named, and for all beyond the first few hundred.
+    """
+    folded = notice.casefold()
+    if len(folded) != len(notice):
+        return [""] * len(reports)
+    starts = []
+    for report in reports[:NAMED]:
+        position = folded.find(report.address.casefold())
+        starts.append(notice.rfind("\n", 0, position) + 1 if position >= 0 else -1)
+    borders = sorted(set(starts))
+    words = []
+    for report, start in zip(reports, starts, strict=False):
+        if start < 0:
+            words.append("")
+            continue
+        border = next((other for other in borders if other > start), len(notice))
+        end = notice.find("\n\n", start, border)
+        if 0 <= end < start + len(report.address) + 12:
+            end = notice.find("\n\n", _after_blank(notice, end), border)
+        words.append(notice[start : end if end >= 0 else border][:WORDS])
+    return words + [""] * (len(reports) - len(words))
+
+
+def _after_blank(notice: str, position: int) -> int:
     while notice.startswith("\n", position):
         position += 1
-    end = notice.find("\n\n", position)
-    return end if end >= 0 else None
+    return position

@@ -11,6 +11,7 @@ from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.mail import TEXT_LIMIT, Mail
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
+from dsn_processor.parse.returned import split_text
 from dsn_processor.parse.signals import text_action
 from dsn_processor.terms import Action
 
@@ -33,7 +34,7 @@ def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
 def _status_in_text(mail: Mail) -> list[RecipientReport]:
     """Delivery-status fields in a part of another type, or in the text."""
     for part in mail.text_parts:
-        text = mail.text if part is mail.text_parts[0] else part.text(TEXT_LIMIT)
+        text = mail.notice if part is mail.text_parts[0] else split_text(part.text(TEXT_LIMIT))[0]
         match = _RECIPIENT_FIELD.search(text)
         if match is None:
             continue
