@@ -52,18 +52,23 @@ def judge(
     )
 
 
-def _bound_rules(case: Case) -> Iterator[Candidate]:
-    for source in ("diagnostic_code", "text"):
-        for rule in case.rules(source):
-            if rule.origin < ANYBODY:
-                yield case.by_rule("provider" if rule.origin else "operator", rule, source)
+def _words(case: Case, source: str) -> Iterator[Candidate]:
+    """What one text says: an operator's and a provider's rules before phrases of anybody."""
+    for rule in case.rules(source):
+        if rule.origin < ANYBODY:
+            yield case.by_rule("provider" if rule.origin else "operator", rule, source)
+    for rule in case.rules(source):
+        if rule.origin == ANYBODY and rule.strength < VAGUE:
+            yield case.by_rule("phrase", rule, source)
 
 
-def _phrases(case: Case) -> Iterator[Candidate]:
-    for source in ("diagnostic_code", "text"):
-        for rule in case.rules(source):
-            if rule.origin == ANYBODY and rule.strength < VAGUE:
-                yield case.by_rule("phrase", rule, source)
+def _diagnostic_words(case: Case) -> Iterator[Candidate]:
+    return _words(case, "diagnostic_code")
+
+
+def _notice_words(case: Case) -> Iterator[Candidate]:
+    """The report's own words are asked only where the diagnostic is silent: they are farther from the failure."""
+    return _words(case, "text")
 
 
 def _exit_code(case: Case) -> Iterator[Candidate]:
@@ -158,8 +163,8 @@ def _class_alone(case: Case) -> Iterator[Candidate]:
 
 #: The order of evidence.
 STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
-    _bound_rules,
-    _phrases,
+    _diagnostic_words,
+    _notice_words,
     _exit_code,
     _diagnostic_code,
     _status,
