@@ -5,31 +5,38 @@ import os
 import sys
 
 from dsn_processor import __version__
-from dsn_processor.cli import explain, parse, query, reclassify, replay
-from dsn_processor.errors import ConfigurationError, DsnProcessorError, StoreError
+from dsn_processor.errors import ConfigurationError, DsnProcessorError, StoreError, UsageError
 
 OK, SOME_FAILED, USAGE, CONFIGURATION, STORE = range(5)
-EX_TEMPFAIL = 75  # sysexits.h: an MTA that pipes mail to us keeps it and tries again
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from dsn_processor.cli import explain, ingest, parse, query, reclassify, replay
+
     parser = argparse.ArgumentParser(
         prog="dsn-processor",
         description="Reads returned mail and says, for every recipient, what failed, why, and how sure that is.",
+        epilog="exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 database",
     )
     parser.add_argument("--version", action="version", version=f"dsn-processor {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for module in (parse, explain, replay, query, reclassify):
+    for module in (parse, explain, replay, ingest, query, reclassify):
         module.add_commands(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 store."""
-    args = build_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["ingest"]:
+        from dsn_processor.cli.ingest import guarded
+
+        return guarded(lambda: run(build_parser().parse_args(arguments)))
     try:
-        code: int = args.run(args)
-        sys.stdout.flush()
+        return run(build_parser().parse_args(arguments))
+    except UsageError as error:
+        return _complain(error, USAGE)
     except ConfigurationError as error:
         return _complain(error, CONFIGURATION)
     except StoreError as error:
@@ -38,11 +45,26 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(error, SOME_FAILED)
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return OK
+    except OSError as error:
+        return _complain(error, SOME_FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return _complain("this is a fault of ours: please report it with the lines above", SOME_FAILED)
+
+
+def run(args: argparse.Namespace) -> int:
+    code: int = args.run(args)
+    if sys.stdout is not None:
+        sys.stdout.flush()
     return code
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: object, code: int) -> int:
     print(f"dsn-processor: {error}", file=sys.stderr)
     return code

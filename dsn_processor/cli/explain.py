@@ -1,5 +1,172 @@
+"""Why a verdict is what it is: every piece of evidence, which rule won and which lost."""
+
 import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dsn_processor.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsn_processor.facts import InboundMessage, Reading, RecipientReport, Verdict
+
+_COLUMNS = ("", "step", "rule", "answer", "sure", "because")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this module's commands."""
+    command = commands.add_parser(
+        "explain",
+        help="show every piece of evidence, which rule won and which lost",
+        description="Explains the verdicts on mails, or on one SMTP reply. Nothing is stored.",
+        epilog="example: dsn-processor explain --reply '550 5.7.1 blocked using zen.spamhaus.org' --remote-mta mx.example.net",
+    )
+    command.add_argument("paths", nargs="*", metavar="PATH", help="mails, as for parse")
+    command.add_argument("--reply", metavar="TEXT", help="an SMTP reply in place of a mail")
+    command.add_argument("--remote-mta", metavar="HOST", help="with --reply: the host that gave it")
+    command.add_argument("--json", action="store_true", help="print JSON lines")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if bool(args.paths) == (args.reply is not None):
+        raise UsageError("explain what? Name mails, or give one reply: --reply '550 5.1.1 User unknown'")
+    if args.remote_mta and args.reply is None:
+        raise UsageError("--remote-mta goes with --reply: mails name their hosts themselves")
+    return _explain_reply(args) if args.reply is not None else _explain_mails(args)
+
+
+def _explain_reply(args: argparse.Namespace) -> int:
+    from dsn_processor.reading import read_reply
+
+    recipient, verdict = read_reply(args.reply, args.remote_mta)
+    if args.json:
+        _print_json(describe_candidates(recipient, verdict))
+    else:
+        _print_verdict(recipient, verdict)
+    return 0
+
+
+def _explain_mails(args: argparse.Namespace) -> int:
+    from dsn_processor.cli.render import print_text, safe
+    from dsn_processor.contract import describe_mail
+    from dsn_processor.facts import InboundMessage
+    from dsn_processor.intake.items import Skipped
+    from dsn_processor.intake.walk import Walk
+    from dsn_processor.reading import read
+
+    failed = False
+    first = True
+    for item in Walk(args.paths):
+        if isinstance(item, Skipped):
+            failed = failed or item.failed
+            print(f"dsn-processor: {safe(item.source)} {safe(item.why)}", file=sys.stderr)
+        elif isinstance(item, InboundMessage):
+            reading = read(item.raw, item.envelope, trace=True)
+            if args.json:
+                described = describe_mail(item, reading)
+                for shown, recipient, verdict in zip(
+                    described["recipients"], reading.parsed.recipients, reading.verdicts, strict=True
+                ):
+                    shown["candidates"] = (
+                        describe_candidates(recipient, verdict)["candidates"] if verdict else []
+                    )
+                _print_json(described)
+                continue
+            if not first:
+                print_text("")
+            first = False
+            _print_mail(item, reading)
+    return 1 if failed else 0
+
+
+def describe_candidates(recipient: "RecipientReport", verdict: "Verdict") -> dict[str, Any]:
+    """A recipient as ``parse`` prints it, and under ``candidates`` every answer considered, the winner first."""
+    from dsn_processor.contract import describe_recipient
+
+    return {
+        **describe_recipient(recipient, verdict),
+        "candidates": [
+            {
+                "step": one.step,
+                "rule_id": one.rule_id,
+                "reason": one.reason,
+                "bounce_type": one.bounce_type,
+                "scope": one.scope,
+                "confidence": one.confidence,
+                "evidence": {"source": one.evidence.source, "text": one.evidence.text},
+            }
+            for one in verdict.candidates
+        ],
+    }
+
+
+def _print_mail(message: "InboundMessage", reading: "Reading") -> None:
+    from dsn_processor.cli.render import print_text
+
+    parsed = reading.parsed
+    print_text(f"{message.source}: {parsed.kind}")
+    for label, value in (
+        ("from", parsed.from_),
+        ("subject", parsed.subject),
+        ("reporting MTA", parsed.reporting_mta),
+    ):
+        if value:
+            print_text(f"  {label}: {value}")
+    for defect in parsed.defects:
+        print_text(f"  defect: {defect.code} {defect.detail}")
+    for recipient, verdict in zip(parsed.recipients, reading.verdicts, strict=True):
+        print_text("")
+        if verdict is None:
+            print_text(f"{recipient.address}: {recipient.action or parsed.kind}, nothing to judge")
+        else:
+            _print_verdict(recipient, verdict)
+
+
+def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
+    from dsn_processor.cli.render import print_table, print_text
+
+    who = f"{recipient.address}: " if recipient.address else ""
+    print_text(
+        f"{who}{verdict.bounce_type}, {verdict.reason}; scope {verdict.scope}, confidence {verdict.confidence:.2f}"
+    )
+    stated = {
+        "found by": recipient.origin if recipient.address else None,
+        "original": recipient.original,
+        "action": recipient.action if recipient.address else None,
+        "status": recipient.status,
+        "reply code": recipient.reply_code,
+        "command": recipient.smtp_command,
+        "remote MTA": recipient.remote_mta,
+        "diagnostic": recipient.diagnostic_code,
+    }
+    for label, value in stated.items():
+        if value:
+            print_text(f"  {label}: {value}")
+    if verdict.block is not None:
+        block = verdict.block
+        print_text(
+            f"  blocked by: {' '.join(filter(None, (block.mechanism, block.list, block.ip, block.url)))}"
+        )
+    print_text("")
+    print_table(
+        _COLUMNS,
+        [
+            (
+                "won" if number == 0 else "lost",
+                one.step,
+                one.rule_id,
+                f"{one.bounce_type}, {one.reason}",
+                f"{one.confidence:.2f}",
+                f"{one.evidence.source}: {one.evidence.text}",
+            )
+            for number, one in enumerate(verdict.candidates)
+        ],
+    )
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    from dsn_processor.cli.output import JsonLines
+
+    out = JsonLines()
+    out.write(value)
+    out.flush()

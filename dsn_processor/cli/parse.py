@@ -1,20 +1,36 @@
 import argparse
 import sys
 
+from dsn_processor.errors import DsnProcessorError, UsageError
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this module's commands."""
     command = commands.add_parser(
         "parse",
         help="print what mails say, as JSON lines",
-        description="Prints one JSON object a mail, in the order read. Nothing is stored.",
+        description="Prints one JSON object a mail, in the order read; nothing is stored. PATH is an .eml file, a "
+        "folder, an mbox, a Maildir, a tar or zip of mails, or - for one mail on standard input.",
         epilog="example: dsn-processor parse bounces/ | jq -r '.recipients[] | [.address, .reason] | @tsv'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH")
+    command.add_argument("paths", nargs="*", metavar="PATH")
+    command.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of a line, and do nothing else"
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.schema:
+        return _print_schema()
+    if not args.paths:
+        raise UsageError("parse what? Name files or folders, or - for one mail on standard input")
+    if sys.stdout is None:
+        raise UsageError("standard output is closed")
+    return _parse(args.paths)
+
+
+def _parse(paths: list[str]) -> int:
     import gc
 
     from dsn_processor.cli.output import JsonLines
@@ -22,20 +38,44 @@ def run(args: argparse.Namespace) -> int:
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
     from dsn_processor.intake.walk import Walk
-    from dsn_processor.pipeline import read
+    from dsn_processor.reading import read
 
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # facts hold no cycles; the default looks for some every 700 objects
+    gc.set_threshold(
+        50_000, 20, 100
+    )  # facts hold no cycles; by default the collector looks every 700 objects
     out = JsonLines()
     failed = False
     try:
-        for item in Walk(args.paths):
+        for item in Walk(paths):
             if isinstance(item, InboundMessage):
-                out.write(describe_mail(item, read(item.raw, item.envelope)))
+                try:
+                    value = describe_mail(item, read(item.raw, item.envelope))
+                except (DsnProcessorError, OSError):
+                    raise  # not this mail's fault: the rules cannot be read
+                except Exception as error:
+                    failed = True
+                    _say(
+                        f"{item.source} met a fault of ours, please report it: {type(error).__name__}: {error}"
+                    )
+                else:
+                    out.write(value)
             elif isinstance(item, Skipped):
                 failed = failed or item.failed
-                out.flush()
-                print(f"dsn-processor: {item.source} {item.why}", file=sys.stderr)
+                _say(f"{item.source} {item.why}")
     finally:
         out.flush()
     return 1 if failed else 0
+
+
+def _say(text: str) -> None:
+    from dsn_processor.cli.render import safe
+
+    print(f"dsn-processor: {safe(text)}", file=sys.stderr)
+
+
+def _print_schema() -> int:
+    from importlib.resources import files
+
+    print((files("dsn_processor") / "schemas" / "parse.schema.json").read_text(encoding="utf-8"), end="")
+    return 0

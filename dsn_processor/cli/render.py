@@ -11,6 +11,8 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_CUT = 60  # characters of the last column where no terminal tells its width
+_STYLES = {"hard": "red", "block": "magenta", "soft": "yellow"}
 _SAMPLE = 500  # rows that the widths of plain columns are taken from
 
 
@@ -70,6 +72,35 @@ def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # Text, not str: rich would take brackets for its own markup
+    Console(highlight=False).print(table)
+
+
+def print_fitted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table with one line for each row: the last column gets what the others leave of the width, and is cut."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not is_terminal():
+        cut = [
+            [*row[:-1], row[-1] if len(row[-1]) <= _CUT else row[-1][: _CUT - 1] + "\u2026"] for row in cells
+        ]
+        for line in plain_lines(columns, cut):
+            _print_line(line)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold", box=None, pad_edge=False, expand=True)
+    for number, name in enumerate(columns):
+        last = number == len(columns) - 1
+        table.add_column(
+            Text(name),
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if last else None,
+            max_width=None if last else 34,
+        )
+    for row in cells:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -1,5 +1,178 @@
+"""Take mails from files into the database, and say what was found."""
+
 import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from dsn_processor.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsn_processor.app import Tally
+    from dsn_processor.facts import RecipientReport, Verdict
+    from dsn_processor.pipeline import Outcome
+
+_ROWS = 200  # rows of --table at most
+_COLUMNS = ("address", "type", "reason", "status", "said")
+_INTERRUPTED = 130
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this module's commands."""
+    command = commands.add_parser(
+        "replay",
+        help="take mails from files into the database",
+        description="Takes .eml files, folders, mboxes, Maildirs, and tar and zip archives of mails into the database; "
+        "- is one mail on standard input. A mail that is there already adds nothing.",
+        epilog="example: dsn-processor replay ~/Maildir bounces.mbox --table",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH")
+    command.add_argument("--db", metavar="URL", help="the database (default: $DSN_PROCESSOR_DB)")
+    command.add_argument("--table", action="store_true", help="list who failed or waits, and why")
+    command.add_argument("--json", action="store_true", help="print the summary as JSON")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import gc
+
+    from dsn_processor.app import Tally, replay
+    from dsn_processor.cli.progress import Progress
+    from dsn_processor.intake.walk import Walk
+    from dsn_processor.record.store import Store
+    from dsn_processor.settings import database_url
+
+    if args.table and args.json:
+        raise UsageError("--table and --json exclude each other: events --json lists recipients as JSON")
+    walk = Walk(args.paths)
+    tally, failures = Tally(), Failures(wanted=args.table)
+    began = time.monotonic()
+    interrupted = False
+    with Store.open(database_url(args.db)) as store, Progress(args.paths, walk) as progress:
+        gc.freeze()
+        gc.set_threshold(
+            50_000, 20, 100
+        )  # facts hold no cycles; by default the collector looks every 700 objects
+
+        def seen(outcome: "Outcome") -> None:
+            failures.add(outcome)
+            if outcome.error:
+                progress.say(f"mail {outcome.message_id} ({outcome.source}) is quarantined: {outcome.error}")
+            progress.advance(tally.mails)
+
+        try:
+            replay(
+                store, walk, tally, seen=seen, skipped=lambda item: progress.say(f"{item.source} {item.why}")
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        name = store.name
+    seconds = time.monotonic() - began
+    if args.json:
+        import json
+
+        print(json.dumps(describe_tally(tally, seconds, interrupted=interrupted)))
+    else:
+        failures.print()
+        print_tally(tally, seconds, name)
+    if interrupted:
+        print(
+            f"dsn-processor: interrupted; the {tally.mails} mails counted are kept, and the same command goes on",
+            file=sys.stderr,
+        )
+        return _INTERRUPTED
+    return 1 if tally.failed or tally.quarantined else 0
+
+
+class Failures:
+    """The recipients that failed or wait, for the table."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._rows: list[tuple[object, ...]] = []
+        self._more = 0
+
+    def add(self, outcome: "Outcome") -> None:
+        if not self._wanted:
+            return
+        for event in outcome.events:
+            if event.verdict is None:
+                continue
+            if len(self._rows) < _ROWS:
+                self._rows.append(_row(event.recipient, event.verdict))
+            else:
+                self._more += 1
+
+    def print(self) -> None:
+        from dsn_processor.cli.render import print_fitted
+
+        if self._rows:
+            print_fitted(_COLUMNS, self._rows)
+            if self._more:
+                print(f"and {self._more} more: dsn-processor events lists them")
+            print()
+
+
+def _row(recipient: "RecipientReport", verdict: "Verdict") -> tuple[object, ...]:
+    words = [evidence.text for evidence in verdict.evidence if evidence.source in {"diagnostic_code", "text"}]
+    said = words[0] if words else recipient.diagnostic_code
+    return recipient.address, verdict.bounce_type, verdict.reason, recipient.status, said
+
+
+def describe_tally(tally: "Tally", seconds: float, *, interrupted: bool) -> dict[str, Any]:
+    return {
+        "mails": tally.mails,
+        "new": tally.mails + tally.waiting - tally.duplicates,
+        "duplicates": tally.duplicates,
+        "unparsed": tally.unparsed,
+        "quarantined": tally.quarantined,
+        "skipped": tally.skipped,
+        "failed": tally.failed,
+        "kinds": dict(tally.kinds),
+        "events": {
+            "total": tally.events.total(),
+            "repeated": tally.repeated,
+            "by_kind": dict(tally.events),
+            "by_type": dict(tally.types),
+            "by_reason": _by_reason(tally),
+        },
+        "seconds": round(seconds, 3),
+        "mails_per_second": round(tally.mails / seconds, 1) if seconds else None,
+        "interrupted": interrupted,
+    }
+
+
+def _by_reason(tally: "Tally") -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for (_, reason), number in tally.reasons.items():
+        reasons[reason] = reasons.get(reason, 0) + number
+    return reasons
+
+
+def print_tally(tally: "Tally", seconds: float, name: str) -> None:
+    from dsn_processor.cli.render import print_table, print_text
+
+    rate = f", {tally.mails / seconds:,.0f} a second" if tally.mails > 1 and seconds else ""
+    print_text(f"{_many(tally.mails, 'mail')} in {seconds:.1f} s{rate}, into {name}")
+    notes = {
+        "were left waiting by an earlier run": tally.waiting,
+        "known already, nothing added": tally.duplicates,
+        "unparsed: plainly reports, but of nobody we can name": tally.unparsed,
+        "quarantined: a fault of ours, the mail is kept": tally.quarantined,
+        "of their recipients were told by another mail before": tally.repeated,
+        "of the files left out": tally.skipped,
+    }
+    for what, number in notes.items():
+        if number:
+            print_text(f"{number:>7,}  {what}")
+    if tally.kinds:
+        print()
+        print_table(("mails", "kind"), [(f"{number:>5}", kind) for kind, number in tally.kinds.most_common()])
+    if tally.reasons:
+        print()
+        rows = sorted(tally.reasons.items(), key=lambda row: (-tally.types[row[0][0]], row[0][0], -row[1]))
+        print_table(("recipients", "type", "reason"), [(f"{number:>10}", *pair) for pair, number in rows])
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -93,7 +93,11 @@ def _label(label: str) -> str:
         return label
     try:
         decoded = _fold(label[4:].encode().decode("punycode"))
-        sound = decoded.isprintable() and not decoded.isascii() and decoded.encode("punycode").decode() == label[4:]
+        sound = (
+            decoded.isprintable()
+            and not decoded.isascii()
+            and decoded.encode("punycode").decode() == label[4:]
+        )
     except (UnicodeError, ValueError, OverflowError):
         return label
     return decoded if sound else label

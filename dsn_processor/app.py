@@ -1,0 +1,120 @@
+"""What the commands that write have in common: open the store, move mails through the pipeline, count."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from dsn_processor import pipeline
+from dsn_processor.errors import UsageError
+from dsn_processor.facts import InboundMessage
+from dsn_processor.intake.items import Item, Limits, Skipped
+from dsn_processor.intake.walk import read_stdin
+from dsn_processor.pipeline import Outcome
+from dsn_processor.record.store import Store
+from dsn_processor.settings import database_url, pipe_envelope
+from dsn_processor.terms import Kind
+
+BATCH_MAILS = 256  # mails committed together
+BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a replay counted. ``failed`` are sources that could not be read; ``waiting`` were left by an earlier run."""
+
+    mails: int = 0
+    duplicates: int = 0
+    repeated: int = 0
+    quarantined: int = 0
+    waiting: int = 0
+    failed: int = 0
+    skipped: int = 0
+    passed_over: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self, outcome: Outcome) -> None:
+        if outcome.duplicate:
+            self.duplicates += 1
+        elif outcome.kind is None:
+            self.quarantined += 1
+        else:
+            self.kinds[outcome.kind.value] += 1
+        self.repeated += outcome.repeated
+        for event in outcome.events:
+            self.events[event.kind.value] += 1
+            if event.verdict is not None:
+                bounce_type, reason = event.verdict.bounce_type.value, event.verdict.reason.value
+                self.types[bounce_type] += 1
+                self.reasons[bounce_type, reason] += 1
+
+    @property
+    def unparsed(self) -> int:
+        return self.kinds[Kind.UNPARSED.value]
+
+
+def replay(
+    store: Store,
+    items: Iterable[Item],
+    tally: Tally,
+    *,
+    seen: Callable[[Outcome], None],
+    skipped: Callable[[Skipped], None],
+) -> None:
+    """Take every mail of ``items`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
+
+    Mails that an earlier run accepted and did not come to process are processed first.
+    """
+    for outcome in pipeline.process_pending(store):
+        tally.waiting += 1
+        tally.count(outcome)
+        seen(outcome)
+    for batch in _batches(items, tally, skipped):
+        for outcome in pipeline.take(store, batch):
+            tally.mails += 1
+            tally.count(outcome)
+            seen(outcome)
+
+
+def _batches(
+    items: Iterable[Item], tally: Tally, skipped: Callable[[Skipped], None]
+) -> Iterator[list[InboundMessage]]:
+    batch: list[InboundMessage] = []
+    size = 0
+    for item in items:
+        if isinstance(item, InboundMessage):
+            batch.append(item)
+            size += len(item.raw)
+            if len(batch) >= BATCH_MAILS or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        elif isinstance(item, Skipped):
+            tally.skipped += 1
+            tally.failed += item.failed
+            skipped(item)
+        else:
+            tally.passed_over += 1
+    if batch:
+        yield batch
+
+
+def ingest(db: str | None, *, wait: float) -> None:
+    """Take one mail from standard input. When this returns, the mail is ours; whatever raises leaves it with the MTA.
+
+    A mail that is accepted and fails to be processed is ours too: it waits in the store for the next run.
+    """
+    message = read_stdin(Limits().mail)
+    if not message.raw:
+        raise UsageError("standard input holds no mail")
+    message = InboundMessage(
+        raw=message.raw, source="ingest", envelope=pipe_envelope(), truncated=message.truncated
+    )
+    with Store.open(database_url(db), wait=wait) as store:
+        accepted = pipeline.accept(store, message)
+        if not accepted.duplicate:
+            try:
+                pipeline.process(store, accepted.id)
+            except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
+                return

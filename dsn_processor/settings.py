@@ -1,0 +1,43 @@
+"""What the surroundings say: the sole reader of the environment."""
+
+import os
+
+from dsn_processor.errors import ConfigurationError
+from dsn_processor.facts import Envelope
+
+DATABASE_VARIABLE = "DSN_PROCESSOR_DB"
+DEFAULT_DATABASE = "sqlite:///dsn-processor.db"
+
+
+def database_url(option: str | None = None) -> str:
+    """The database to use: the ``--db`` option, else $DSN_PROCESSOR_DB, else a file in the current folder."""
+    for url, origin in ((option, "--db"), (os.environ.get(DATABASE_VARIABLE), f"${DATABASE_VARIABLE}")):
+        if url is None:
+            continue
+        if "://" not in url:
+            raise ConfigurationError(f"{origin} is {url!r}, no database URL: write sqlite:///path/to/file.db")
+        return url
+    return DEFAULT_DATABASE
+
+
+def pipe_envelope() -> Envelope:
+    """The envelope that an MTA puts into the environment of a command it pipes a mail to.
+
+    Postfix's local(8) sets SENDER, RECIPIENT and ORIGINAL_RECIPIENT, Exim's pipe transport SENDER and RECIPIENT.
+    The original recipient comes first: it still has what an alias took away.
+    """
+    sender = _variable("SENDER")
+    recipients = (_variable("ORIGINAL_RECIPIENT"), _variable("RECIPIENT"))
+    return Envelope(
+        sender="" if sender is not None and sender.casefold() in _NULL_SENDERS else sender,
+        recipients=tuple(dict.fromkeys(recipient for recipient in recipients if recipient)),
+    )
+
+
+# How MTAs write <> there: Exim as nothing, Postfix as the name in its From lines.
+_NULL_SENDERS = frozenset({"", "<>", "mailer-daemon"})
+
+
+def _variable(name: str) -> str | None:
+    value = os.environ.get(name)
+    return None if value is None else os.fsencode(value).decode("utf-8", "replace").strip()
