@@ -37,7 +37,8 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dsn-processor needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements/dev.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	$(BIN)/python -m compileall -q dsn_processor
 	@touch $@
 
 # Compile the pins anew (needs uv). Hashes, no index names.

@@ -1,5 +1,7 @@
 """Every row of the tables is its own test: it wins its samples, loses what it must not win, and is well written."""
 
+from pathlib import Path
+
 import pytest
 
 from dsn_processor.classify import compile as compiler
@@ -11,9 +13,10 @@ from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.replies import find_command, parse_reply
 from dsn_processor.terms import Action
 
-ROWS = [row for name in rules.RULE_FILES for row in read_rows((rules.FOLDER / name).read_bytes(), name)]
+ROWS = [row for name in rules.RULE_FILES for row in read_rows(Path(rules.FOLDER, name).read_bytes(), name)]
 PROVIDERS = {
-    one.name: one for one in read_providers((rules.FOLDER / "providers.toml").read_bytes(), "providers.toml")
+    one.name: one
+    for one in read_providers(Path(rules.FOLDER, "providers.toml").read_bytes(), "providers.toml")
 }
 SEEN = [
     pytest.param(row.rule, sample, id=f"{row.rule.id}-{n}")
@@ -91,16 +94,17 @@ def test_no_sample_names_a_real_person_or_network():
 
 
 def test_the_compiled_tables_are_fresh():
-    assert rules.COMPILED.read_text(encoding="utf-8") == compiler.render(), "stale: run `make rules`"
+    assert Path(rules.COMPILED).read_text(encoding="utf-8") == compiler.render(), "stale: run `make rules`"
     sources = rules.read_files()
     assert rules.read_compiled(rules.digest(sources)) == rules.parse_tables(sources)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"digest": "of another time"}'])
 def test_missing_broken_or_stale_compiled_tables_are_not_used(content, tmp_path, monkeypatch):
-    monkeypatch.setattr(rules, "COMPILED", tmp_path / "compiled.json")
+    compiled = tmp_path / "compiled.json"
+    monkeypatch.setattr(rules, "COMPILED", str(compiled))
     if content is not None:
-        rules.COMPILED.write_text(content)
+        compiled.write_text(content)
     assert rules.load.__wrapped__() == rules.parse_tables(rules.read_files())
 
 

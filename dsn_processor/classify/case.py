@@ -48,7 +48,7 @@ class Case:
 
     def _in_diagnostic(self) -> list[Rule]:
         scan = self.book.scan(self.diagnostic[:LIMIT]) if self.diagnostic else Scan((), frozenset())
-        ranks = [hit.rank for hit in self._applying(scan)]
+        ranks = list(dict.fromkeys(hit.rank for hit in self._applying(scan)))
         by_code = self.book.by_status.get(self.recipient.status or "")
         if by_code:
             ranks = sorted(
@@ -58,7 +58,7 @@ class Case:
 
     def _in_explanation(self) -> list[Rule]:
         scan = self.book.scan(self.recipient.explanation[:LIMIT])
-        rules = [self.book.rules[hit.rank] for hit in self._applying(scan)]
+        rules = [self.book.rules[rank] for rank in dict.fromkeys(hit.rank for hit in self._applying(scan))]
         causes = {rule.reason for rule in rules if rule.strength < VAGUE and rule.origin == ANYBODY}
         if len(causes) >= TOO_MANY_CAUSES:
             rules = [rule for rule in rules if rule.origin < ANYBODY]

@@ -51,5 +51,6 @@ def _joined(lines: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    COMPILED.write_text(render(), encoding="utf-8")
-    sys.stdout.write(f"wrote {COMPILED.name}\n")
+    with open(COMPILED, "w", encoding="utf-8") as file:  # noqa: PTH123  a plain path, as the tables' are
+        file.write(render())
+    sys.stdout.write("wrote compiled.json\n")

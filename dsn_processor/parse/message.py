@@ -4,7 +4,6 @@ from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, Recipie
 from dsn_processor.parse.arf import complaint_recipients, read_feedback
 from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
 from dsn_processor.parse.dates import iso_date
-from dsn_processor.parse.dialects import read_plain_report
 from dsn_processor.parse.dsn import host_name, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
@@ -47,6 +46,8 @@ def _status_report(mail: Mail) -> ParsedMessage | None:
 
 def _free_form(mail: Mail) -> ParsedMessage:
     """A mail without a machine-readable part: a report in plain text, an automatic reply, or ordinary mail."""
+    from dsn_processor.parse.dialects import read_plain_report  # noqa: PLC0415  its patterns take long to compile
+
     score = report_score(mail)
     if mail.status_parts and not is_forward(mail):
         score += 3

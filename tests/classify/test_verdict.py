@@ -161,7 +161,7 @@ def test_an_operator_s_rules_come_first(tmp_path):
     file.write_text(
         '[[rule]]\nid = "own"\nreason = "policy"\nstrength = "vague"\ntext = ["user unknown"]\nseen = ["550 user unknown"]\n'
     )
-    book = RuleBook(load_with(file))
+    book = RuleBook(load_with(str(file)))
     recipient = report(diagnostic_code="550 5.1.1 user unknown")
     assert (judge(recipient, book=book).rule_id, judge(recipient).rule_id) == ("own", "user-unknown")
 
@@ -189,11 +189,11 @@ def test_a_mistake_in_a_rules_file_is_named_with_file_and_row(tmp_path, content,
     file = tmp_path / "own.toml"
     file.write_text(content)
     with pytest.raises(RulesError) as caught:
-        load_with(file)
+        load_with(str(file))
     assert str(caught.value).startswith(str(file))
     assert complaint in str(caught.value)
 
 
 def test_a_missing_rules_file_is_named(tmp_path):
     with pytest.raises(RulesError, match="cannot read the rules file"):
-        load_with(tmp_path / "none.toml")
+        load_with(str(tmp_path / "none.toml"))
