@@ -3,7 +3,6 @@
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote_to_bytes
 
 from dsn_processor.parse.charsets import decode, decode_8bit
 
@@ -129,5 +128,7 @@ def parameter(value: str, name: str) -> str | None:
         return "".join(text for _, text in ordered)
     charset, _, rest = ordered[0][1].partition("'")
     head = rest.partition("'")[2]
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415  rare, and it brings much along
+
     data = b"".join(unquote_to_bytes(text) for _, text in [(True, head), *ordered[1:]])
     return decode(data, charset)
