@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dsn_processor import pipeline
 from dsn_processor.errors import UsageError
 from dsn_processor.facts import InboundMessage
+from dsn_processor.intake.files import complaint
 from dsn_processor.intake.items import Item, Limits, Skipped
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
@@ -103,18 +104,22 @@ def _batches(
 def ingest(db: str | None, *, wait: float) -> None:
     """Take one mail from standard input. When this returns, the mail is ours; whatever raises leaves it with the MTA.
 
-    A mail that is accepted and fails to be processed is ours too: it waits in the store for the next run.
+    A mail that is accepted and fails to be processed is ours too: it waits in the store for the next run, which
+    processes it with its own.
     """
-    message = read_stdin(Limits().mail)
+    try:
+        message = read_stdin(Limits().mail)
+    except OSError as error:
+        raise UsageError(f"standard input {complaint(error)}") from None
     if not message.raw:
         raise UsageError("standard input holds no mail")
     message = InboundMessage(
         raw=message.raw, source="ingest", envelope=pipe_envelope(), truncated=message.truncated
     )
     with Store.open(database_url(db), wait=wait) as store:
-        accepted = pipeline.accept(store, message)
-        if not accepted.duplicate:
-            try:
-                pipeline.process(store, accepted.id)
-            except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
-                return
+        pipeline.accept(store, message)
+        try:
+            for _ in pipeline.process_pending(store):
+                pass
+        except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
+            return

@@ -11,10 +11,10 @@ OK, SOME_FAILED, USAGE, CONFIGURATION, STORE = range(5)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
     from dsn_processor.cli import explain, ingest, parse, query, reclassify, replay
 
-    parser = argparse.ArgumentParser(
+    parser = kind(
         prog="dsn-processor",
         description="Reads returned mail and says, for every recipient, what failed, why, and how sure that is.",
         epilog="exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 database",
@@ -30,9 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 store."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments[:1] == ["ingest"]:
-        from dsn_processor.cli.ingest import guarded
+        from dsn_processor.cli.ingest import Parser, guarded
 
-        return guarded(lambda: run(build_parser().parse_args(arguments)))
+        return guarded(lambda: run(build_parser(Parser).parse_args(arguments)))
+    if sys.stdout is None:
+        return _complain("standard output is closed: send it to /dev/null if nobody wants it", USAGE)
     try:
         return run(build_parser().parse_args(arguments))
     except UsageError as error:
@@ -66,5 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"dsn-processor: {error}", file=sys.stderr)
+    from dsn_processor.cli.output import complain
+
+    complain(error)
     return code

@@ -1,7 +1,6 @@
 """Why a verdict is what it is: every piece of evidence, which rule won and which lost."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.errors import UsageError
@@ -47,7 +46,8 @@ def _explain_reply(args: argparse.Namespace) -> int:
 
 
 def _explain_mails(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.render import print_text, safe
+    from dsn_processor.cli.output import complain
+    from dsn_processor.cli.render import print_text
     from dsn_processor.contract import describe_mail
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
@@ -59,7 +59,7 @@ def _explain_mails(args: argparse.Namespace) -> int:
     for item in Walk(args.paths):
         if isinstance(item, Skipped):
             failed = failed or item.failed
-            print(f"dsn-processor: {safe(item.source)} {safe(item.why)}", file=sys.stderr)
+            complain(f"{item.source} {item.why}")
         elif isinstance(item, InboundMessage):
             reading = read(item.raw, item.envelope, trace=True)
             if args.json:

@@ -1,8 +1,11 @@
 import argparse
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
+
+from dsn_processor.cli.output import complain
+from dsn_processor.errors import UsageError
 
 # sysexits.h: an MTA that pipes a mail to us keeps it and tries again. Any other code makes it bounce the mail.
 EX_TEMPFAIL = 75
@@ -24,6 +27,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.set_defaults(run=run)
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line: that is what MTAs log."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def run(args: argparse.Namespace) -> int:
     from dsn_processor import app
 
@@ -37,11 +47,10 @@ def guarded(command: Callable[[], int]) -> int:
         signal.signal(number, _stop)
     try:
         return EX_TEMPFAIL if command() else 0
-    except SystemExit as leaving:  # argparse has printed what is wrong, or the help that was asked for
+    except SystemExit as leaving:  # the help that was asked for
         return EX_TEMPFAIL if leaving.code else 0
     except BaseException as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"dsn-processor: {reason}", file=sys.stderr)
+        complain(" ".join(str(error).split()) or type(error).__name__)
         return EX_TEMPFAIL
 
 

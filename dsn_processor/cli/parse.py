@@ -1,5 +1,4 @@
 import argparse
-import sys
 
 from dsn_processor.errors import DsnProcessorError, UsageError
 
@@ -25,15 +24,13 @@ def run(args: argparse.Namespace) -> int:
         return _print_schema()
     if not args.paths:
         raise UsageError("parse what? Name files or folders, or - for one mail on standard input")
-    if sys.stdout is None:
-        raise UsageError("standard output is closed")
     return _parse(args.paths)
 
 
 def _parse(paths: list[str]) -> int:
     import gc
 
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import JsonLines, complain
     from dsn_processor.contract import describe_mail
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
@@ -55,23 +52,17 @@ def _parse(paths: list[str]) -> int:
                     raise  # not this mail's fault: the rules cannot be read
                 except Exception as error:
                     failed = True
-                    _say(
+                    complain(
                         f"{item.source} met a fault of ours, please report it: {type(error).__name__}: {error}"
                     )
                 else:
                     out.write(value)
             elif isinstance(item, Skipped):
                 failed = failed or item.failed
-                _say(f"{item.source} {item.why}")
+                complain(f"{item.source} {item.why}")
     finally:
         out.flush()
     return 1 if failed else 0
-
-
-def _say(text: str) -> None:
-    from dsn_processor.cli.render import safe
-
-    print(f"dsn-processor: {safe(text)}", file=sys.stderr)
 
 
 def _print_schema() -> int:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dsn_processor.cli.output import complain
 from dsn_processor.cli.render import safe
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Progress:
         self._next = time.monotonic() + _PAUSE
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and "-" not in self._paths:
+        if sys.stderr is not None and sys.stderr.isatty() and "-" not in self._paths:
             self._bar = self._closing.enter_context(_bar())
             self._bar.add_task("reading", total=size_of(self._paths), mails=0)
             self._next = 0
@@ -48,15 +49,15 @@ class Progress:
             self._bar.update(self._bar.task_ids[0], completed=self._walk.position, mails=mails)
             self._next = now + _LOOK
         else:
-            print(f"{mails:,} mails so far", file=sys.stderr, flush=True)
+            complain(f"{mails:,} mails so far")
             self._next = now + _PAUSE
 
     def say(self, text: str) -> None:
-        line = f"dsn-processor: {safe(text)}"
         if self._bar is not None:
+            line = f"dsn-processor: {safe(text)}"
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+            complain(text)
 
 
 def _bar() -> "Bar":

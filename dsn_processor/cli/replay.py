@@ -1,10 +1,10 @@
 """Take mails from files into the database, and say what was found."""
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from dsn_processor.cli.output import complain
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         def seen(outcome: "Outcome") -> None:
             failures.add(outcome)
             if outcome.error:
-                progress.say(f"mail {outcome.message_id} ({outcome.source}) is quarantined: {outcome.error}")
+                progress.say(f"mail {outcome.message_id} ({outcome.source}) is kept unread: {outcome.error}")
             progress.advance(tally.mails)
 
         try:
@@ -76,9 +76,8 @@ def run(args: argparse.Namespace) -> int:
         failures.print()
         print_tally(tally, seconds, name)
     if interrupted:
-        print(
-            f"dsn-processor: interrupted; the {tally.mails} mails counted are kept, and the same command goes on",
-            file=sys.stderr,
+        complain(
+            f"interrupted; the {_many(tally.mails, 'mail')} counted are kept, and the same command goes on"
         )
         return _INTERRUPTED
     return 1 if tally.failed or tally.quarantined else 0
@@ -158,20 +157,24 @@ def print_tally(tally: "Tally", seconds: float, name: str) -> None:
         "were left waiting by an earlier run": tally.waiting,
         "known already, nothing added": tally.duplicates,
         "unparsed: plainly reports, but of nobody we can name": tally.unparsed,
-        "quarantined: a fault of ours, the mail is kept": tally.quarantined,
+        "met a fault of ours and are kept unread: see above": tally.quarantined,
         "of their recipients were told by another mail before": tally.repeated,
-        "of the files left out": tally.skipped,
+        "could not be read, see above": tally.failed,
+        "left alone: links, FIFOs, devices": tally.skipped - tally.failed,
+        "files passed over: no mail": tally.passed_over,
     }
     for what, number in notes.items():
         if number:
             print_text(f"{number:>7,}  {what}")
     if tally.kinds:
         print()
-        print_table(("mails", "kind"), [(f"{number:>5}", kind) for kind, number in tally.kinds.most_common()])
+        rows = [(tally.kinds[kind], tally.events[kind], kind) for kind in tally.kinds | tally.events]
+        rows.sort(reverse=True)
+        print_table(("mails", "recipients", "kind"), [(f"{m:>5}", f"{e:>10}", kind) for m, e, kind in rows])
     if tally.reasons:
         print()
-        rows = sorted(tally.reasons.items(), key=lambda row: (-tally.types[row[0][0]], row[0][0], -row[1]))
-        print_table(("recipients", "type", "reason"), [(f"{number:>10}", *pair) for pair, number in rows])
+        reasons = sorted(tally.reasons.items(), key=lambda row: (-tally.types[row[0][0]], row[0][0], -row[1]))
+        print_table(("recipients", "type", "reason"), [(f"{number:>10}", *pair) for pair, number in reasons])
 
 
 def _many(number: int, what: str) -> str:

@@ -39,12 +39,11 @@ class _Archive:
         unpacked = Unpacked(file, self._limits)
         head = read_up_to(unpacked.read, formats.HEAD)
         read = _with_head(head, unpacked.read)
-        if form is Format.TAR or formats.by_content(head) is Format.TAR:
+        name = self._source.rpartition(".")[0]  # x.tar.gz holds x.tar
+        if Format.TAR in {form, formats.by_name(name), formats.by_content(head)}:
             for member in tar.members(read):
-                unpacked.begin_member()
                 yield from self._member(member)
         else:
-            name = self._source.rpartition(".")[0]
             yield from self._content(name, read, self._source)
 
     def _member(self, member: Member) -> Iterator[Item]:

@@ -10,8 +10,8 @@ class Limits:
     """Bounds on what is read, all in bytes unless named otherwise.
 
     ``mail``: a longer mail is kept as its head and marked truncated. ``archive``: unpacked size of one archive.
-    ``archive_mails``: number of members of one archive. ``ratio``: unpacked size over packed size of one member.
-    ``depth``: folders inside folders.
+    ``archive_mails``: number of members of one archive. ``ratio``: unpacked size over packed size of an archive, and
+    of a member of a zip. ``depth``: folders inside folders.
     """
 
     mail: int = 100_000_000

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Iterator
 
 _PIECE = 2**20
-# A From line is told from prose by its time of day, and by a blank line before it or a field after it.
-_FROM_LINE = re.compile(rb"\nFrom [^\n]{0,500}?\d:[0-5]\d[^\n]{0,500}\n")
-_FIELD_FOLLOWS = re.compile(rb">?From |[!-9;-~]+[ \t]*:")
+# A From line is told from prose by its time of day, and by a field after it, or a blank line before it and a year.
+_FROM_LINE = re.compile(rb"\nFrom ([^\n]{0,1000})\n")
+_TIME = re.compile(rb"\d:[0-5]\d")
+_YEAR = re.compile(rb"\b[12]\d{3}\b")
+_FIELD_FOLLOWS = re.compile(rb">?From |[!-9;-~]{1,900}[ \t]{0,9}:")
 _BEFORE_FIRST = re.compile(rb"[\r\n]*From [^\n]*\n")
 #: No From line with the line after it is longer than this, as far as we care.
 _LOOKAHEAD = 2048
@@ -34,7 +36,7 @@ def split(read: Callable[[int], bytes], limit: int) -> Iterator[tuple[bytes, boo
             head, scan, begin = None, found[1] - 1, found[1]
         scan = max(scan, horizon)
         if head is None and scan - begin > limit + _LOOKAHEAD:
-            head = bytes(buffer[begin : begin + limit + 1])
+            head = bytes(buffer[begin : begin + limit + _LOOKAHEAD + 1])  # more than the limit for sure
         # Two bytes before ``scan`` stay, to see a blank line there.
         spent = max(min(begin if head is None else scan, scan - 2), 0)
         del buffer[:spent]
@@ -46,9 +48,10 @@ def split(read: Callable[[int], bytes], limit: int) -> Iterator[tuple[bytes, boo
 def _next_from_line(buffer: bytearray, scan: int, begin: int, horizon: int) -> tuple[int, int] | None:
     """Where the newline before the next From line stands, and where the line after it begins."""
     while 0 <= (at := buffer.find(b"\nFrom ", scan)) < horizon:
-        if line := _FROM_LINE.match(buffer, at):
+        line = _FROM_LINE.match(buffer, at)
+        if line is not None and _TIME.search(line[1]):
             blank_before = at < begin or buffer[at - 1] == 0x0A or buffer[max(at - 2, 0) : at] == b"\n\r"
-            if blank_before or _FIELD_FOLLOWS.match(buffer, line.end()):
+            if _FIELD_FOLLOWS.match(buffer, line.end()) or (blank_before and _YEAR.search(line[1])):
                 return at, line.end()
         scan = at + 1
     return None
@@ -56,13 +59,10 @@ def _next_from_line(buffer: bytearray, scan: int, begin: int, horizon: int) -> t
 
 def _mail(text: bytes | bytearray, limit: int) -> Iterator[tuple[bytes, bool]]:
     """None where two From lines follow each other, else the mail without the blank line that ends it in an mbox."""
-    if text.endswith(b"\n\n"):
-        text = text[:-1]
-    elif text.endswith(b"\n\r\n"):
-        text = text[:-2]
-    cut = len(text) > limit
-    mail = bytes(text[:limit])
+    blank = 1 if text.endswith(b"\n\n") else 2 if text.endswith(b"\n\r\n") else 0
+    end = len(text) - blank
+    mail = bytes(text[: min(end, limit)])
     if b">From " in mail:
         mail = _QUOTED.sub(b"", mail)
     if mail.strip(b"\r\n"):
-        yield mail, cut
+        yield mail, end > limit

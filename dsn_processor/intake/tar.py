@@ -116,10 +116,9 @@ def _number(field: bytes) -> int:
             raise _damaged("a negative number in a header")
         return int.from_bytes(field[1:], "big")
     digits = field.split(b"\0", 1)[0].strip()
-    try:
-        return int(digits or b"0", 8)
-    except ValueError:
-        raise _damaged("a header that is none") from None
+    if digits.strip(b"01234567"):  # a sign or "_" would pass int()
+        raise _damaged("a header that is none")
+    return int(digits or b"0", 8)
 
 
 def _decimal(field: bytes) -> int:

@@ -1,5 +1,6 @@
 """Walk over what the user named, and hand out every mail in it, in a fixed order: names sorted, folders in place."""
 
+import errno
 import io
 import os
 import stat
@@ -50,7 +51,7 @@ class Walk:
     def __iter__(self) -> Iterator[Item]:
         for path in self._paths:
             if path == STDIN:
-                yield read_stdin(self._limits.mail)
+                yield _stdin(self._limits.mail)
             else:
                 yield from self._named(path)
 
@@ -158,8 +159,17 @@ class Walk:
 
 def read_stdin(limit: int) -> InboundMessage:
     """One mail from standard input. Raises OSError."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
     raw, cut = read_head(sys.stdin.fileno(), 2**16, limit)
     return InboundMessage(raw=raw, source=STDIN, truncated=cut)
+
+
+def _stdin(limit: int) -> InboundMessage | Skipped:
+    try:
+        return read_stdin(limit)
+    except OSError as error:
+        return Skipped("standard input", complaint(error))
 
 
 def _enter(stack: list[Folder], name: str, source: str) -> Iterator[Item]:

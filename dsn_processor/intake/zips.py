@@ -15,7 +15,8 @@ from dsn_processor.intake.members import ArchiveError, Member, MemberError, Read
 # zipfile reads the whole directory at once: about 50 bytes there become 500 in memory.
 _LARGEST_DIRECTORY = 2**25
 _SLACK = 2**13
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
+# zipfile unpacks what bzip2 and LZMA members hold without bound, whatever size their headers tell.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 
 _DAMAGE = (
@@ -75,7 +76,7 @@ def _check(info: zipfile.ZipInfo, limits: Limits) -> None:
     if info.flag_bits & _ENCRYPTED:
         raise MemberError("is encrypted")
     if info.compress_type not in _METHODS:
-        raise MemberError(f"is packed by a method not read here ({info.compress_type})")
+        raise MemberError(f"is packed by a method not read here ({info.compress_type}): pack it anew")
     if _is_bomb(info, limits):
         raise MemberError(f"unpacks to more than {limits.ratio} times its size: an archive bomb?")
 

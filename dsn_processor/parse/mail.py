@@ -28,7 +28,8 @@ class Mail:
         raw = lf_lines(raw).lstrip(b"\n")
         self.envelope = envelope or Envelope()
         self.defects: list[Defect] = []
-        self.root = parse_mime(raw, self.defects)
+        self.parts = parse_mime(raw, self.defects)
+        self.root = self.parts[0]
         self.fields: Fields = self.root.fields
         self.status_parts: list[Part] = []
         self.returned_part: Part | None = None
@@ -38,7 +39,7 @@ class Mail:
         self._sort_parts()
 
     def _sort_parts(self) -> None:
-        for part in self.root.walk():
+        for part in self.parts:
             kind = part.content_type
             if kind in STATUS_TYPES:
                 self.status_parts.append(part)

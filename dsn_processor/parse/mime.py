@@ -4,7 +4,6 @@ only when somebody looks at them. A message/* part is a leaf: what it holds is s
 
 import binascii
 import re
-from collections.abc import Iterator
 
 from dsn_processor.facts import Defect
 from dsn_processor.parse.charsets import decode
@@ -50,14 +49,6 @@ class Part:
             if self.boundary and not self.content_type.startswith(("multipart/", "message/")):
                 self.content_type = "multipart/mixed"
 
-    def walk(self) -> Iterator["Part"]:
-        """The part and all below it, in the order of the mail."""
-        stack = [self]
-        while stack:
-            part = stack.pop()
-            yield part
-            stack.extend(reversed(part.children))
-
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
         encoding = (self.fields.raw("content-transfer-encoding") or "").split(";")[0].strip().lower()
@@ -80,15 +71,19 @@ class Part:
         return decode(self.body(limit), charset)
 
 
-def parse_mime(raw: bytes, defects: list[Defect]) -> Part:
-    """Parse a mail whose line ends are LF. What is over a limit stays unparsed and is named in ``defects``."""
+def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
+    """The parts of a mail whose line ends are LF, in its order, the root first. What is over a limit stays unparsed and
+    is named in ``defects``.
+    """
     start = 0
     while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
         start = match.end()
     root = Part(raw, start, len(raw), 0)
+    parts: list[Part] = []
     count, stack = 1, [root]
     while stack:
         part = stack.pop()
+        parts.append(part)
         if not part.content_type.startswith("multipart/"):
             continue
         if part.depth >= DEPTH_LIMIT:
@@ -98,11 +93,11 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> Part:
         for begin, end in _spans(part, defects):
             if count >= PART_LIMIT:
                 defects.append(Defect("mime_parts_exceeded", f"{PART_LIMIT} parts"))
-                return root
+                return [*parts, *part.children, *reversed(stack)]
             part.children.append(Part(raw, begin, end, part.depth + 1, default))
             count += 1
         stack.extend(reversed(part.children))
-    return root
+    return parts
 
 
 def _header_span(raw: bytes, start: int, end: int) -> tuple[int, int]:

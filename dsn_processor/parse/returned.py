@@ -20,8 +20,9 @@ RETURNED_TYPES = frozenset(
     }
 )
 
+# Lines that part a notice from the message quoted below it, in lower case.
 _SEPARATOR = re.compile(
-    r"^[ \t>]*(?:"
+    r"\n[ \t>]*(?=[-*=tyaorucbhm])(?:"
     r"-{2,}[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
     r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
     r"unsent message|enclosed is|message header|forwarded message|included is|undelivered message|"
@@ -41,8 +42,7 @@ _SEPARATOR = re.compile(
     r"|the text of the message was.{0,40}"
     r"|received:[ ]?(?:from|by) .{0,200}"
     r"|return-path:[ ]?<.{0,200}"
-    r")$",
-    re.IGNORECASE | re.MULTILINE,
+    r")(?=\n|\Z)"
 )
 _HEADER_START = re.compile(
     r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):",
@@ -85,13 +85,22 @@ def returned_from_block(block: str) -> ReturnedMessage | None:
 def split_text(text: str) -> tuple[str, str]:
     """Part a plain-text report: (the report's own words, the returned message quoted below them)."""
     position = 0
-    while match := _SEPARATOR.search(text, position):
-        own = text[: match.start()]
+    folded = _lower(text)
+    while match := _SEPARATOR.search(folded, position):
+        own = text[: match.start() + 1]
         # A separator with nothing before it separates nothing.
         if own.strip():
-            return own, text[match.start() :]
+            return own, text[match.start() + 1 :]
         position = match.end()
     return text, ""
+
+
+def _lower(text: str) -> str:
+    """``text`` in lower case, character by character: a few letters would become two."""
+    folded = text.lower()
+    if len(folded) == len(text):
+        return folded
+    return "".join([low if len(low := character.lower()) == 1 else character for character in text])
 
 
 def returned_from_text(quoted: str) -> ReturnedMessage | None:

@@ -5,8 +5,8 @@ from dsn_processor.parse.mime import DEPTH_LIMIT, PART_LIMIT, parse_mime
 
 def tree(raw: bytes):
     defects: list[Defect] = []
-    root = parse_mime(raw, defects)
-    return [(part.depth, part.content_type) for part in root.walk()], [defect.code for defect in defects]
+    parts = parse_mime(raw, defects)
+    return [(part.depth, part.content_type) for part in parts], [defect.code for defect in defects]
 
 
 def multipart(*parts: bytes, boundary: bytes = b"b", close: bytes = b"--b--\n") -> bytes:
@@ -48,7 +48,7 @@ def test_a_boundary_that_does_not_occur_is_guessed():
 def test_a_longer_boundary_that_begins_alike_is_another():
     raw = multipart(b"\none\n--bb\nstill one\n", b"\ntwo\n")
     defects: list[Defect] = []
-    root = parse_mime(raw, defects)
+    root = parse_mime(raw, defects)[0]
     assert [part.text(100) for part in root.children] == ["one\n--bb\nstill one", "two"]
 
 
@@ -77,7 +77,7 @@ def test_transfer_encodings_and_their_damage():
 def test_all_line_ends_read_alike():
     raw = multipart(b"\none\n", b"Content-Type: text/html\n\ntwo\n")
     texts = [
-        [part.text(100) for part in Mail(raw.replace(b"\n", end)).root.walk()]
+        [part.text(100) for part in Mail(raw.replace(b"\n", end)).parts]
         for end in (b"\n", b"\r\n", b"\r", b"\r\r\n")
     ]
     assert texts[0] == texts[1] == texts[2] == texts[3]
