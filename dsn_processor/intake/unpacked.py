@@ -62,7 +62,7 @@ class _Xz:
         self._stream: lzma.LZMADecompressor | None = None
 
     def read(self, count: int) -> bytes:
-        while True:
+        while count:
             packed = b""
             if self._stream is None or self._stream.eof:  # a file may hold several streams, padded with zeros
                 packed = (self._stream.unused_data if self._stream else b"").lstrip(b"\0")
@@ -76,3 +76,4 @@ class _Xz:
                 raise EOFError("it ends in the middle of a stream")
             if data := self._stream.decompress(packed, count):
                 return data
+        return b""
