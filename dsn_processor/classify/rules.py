@@ -3,11 +3,12 @@
 ``load()`` gives the tables as one immutable ``Tables``: from the compiled file while that is fresh, else from TOML.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
+
+import orjson
 
 from dsn_processor.errors import RulesError
 from dsn_processor.terms import BounceType, Reason
@@ -108,7 +109,7 @@ def load() -> Tables:
 def read_compiled(fresh: str) -> Tables | None:
     """What compile.py wrote; None if it is missing, broken or older than the TOML files, whose digest is ``fresh``."""
     try:
-        found = json.loads(_read(COMPILED))
+        found = orjson.loads(_read(COMPILED))
     except (OSError, ValueError):
         return None
     if found["digest"] != fresh:

@@ -1,13 +1,13 @@
 """JSON lines to standard output, whatever the mails hold; what went wrong to standard error."""
 
-import json
 import re
 import sys
 from typing import Any, BinaryIO
 
+import orjson
+
 _CHUNK = 2**16
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class JsonLines:
@@ -41,8 +41,16 @@ def complain(text: object) -> None:
 
 
 def json_line(value: dict[str, Any]) -> bytes:
-    text = _encode(value)
     try:
-        return text.encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate is no text: nothing that reads UTF-8 takes it
-        return _SURROGATE.sub("\ufffd", text).encode() + b"\n"
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a lone surrogate is no text: nothing that reads UTF-8 takes it
+        return orjson.dumps(_whole(value), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _whole(value: Any) -> Any:
+    """``value`` with U+FFFD for every lone surrogate."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value

@@ -165,6 +165,9 @@ def canonical_status(class_: str, subject: str, detail: str) -> str:
 def find_command(text: str) -> str | None:
     """The SMTP command that was refused, if the text says so: CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, EOD."""
     text = text.lower()
+    told = text.find("in reply to ")
+    if told >= 0 and (match := _COMMAND.match(text, told + 12)):
+        return _verb(match[1])
     found: tuple[int, str] | None = None
     for literal in _COMMANDS:
         position = text.find(literal)
@@ -174,4 +177,8 @@ def find_command(text: str) -> str | None:
                 found = position, match[1]
                 break
             position = text.find(literal, position + 1)
-    return _VERBS.get(found[1], found[1].upper()) if found else None
+    return _verb(found[1]) if found else None
+
+
+def _verb(words: str) -> str:
+    return _VERBS.get(words, words.upper())
