@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _complain(error: object, code: int) -> int:
-    from dsn_processor.cli.output import complain
+    from dsn_processor.cli.complaints import complain
 
     complain(error)
     return code

@@ -46,7 +46,7 @@ def _explain_reply(args: argparse.Namespace) -> int:
 
 
 def _explain_mails(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import complain
+    from dsn_processor.cli.complaints import complain
     from dsn_processor.cli.render import print_text
     from dsn_processor.contract import describe_mail
     from dsn_processor.facts import InboundMessage

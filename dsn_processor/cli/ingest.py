@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from dsn_processor.cli.output import complain
+from dsn_processor.cli.complaints import complain
 from dsn_processor.errors import UsageError
 
 # sysexits.h: an MTA that pipes a mail to us keeps it and tries again. Any other code makes it bounce the mail.

@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
 def _parse(paths: list[str]) -> int:
     import gc
 
-    from dsn_processor.cli.output import JsonLines, complain
+    from dsn_processor.cli.complaints import complain
+    from dsn_processor.cli.output import JsonLines
     from dsn_processor.contract import describe_mail
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped

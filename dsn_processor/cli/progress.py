@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dsn_processor.cli.output import complain
+from dsn_processor.cli.complaints import complain
 from dsn_processor.cli.render import safe
 
 if TYPE_CHECKING:

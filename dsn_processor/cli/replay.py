@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from dsn_processor.cli.output import complain
+from dsn_processor.cli.complaints import complain
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
