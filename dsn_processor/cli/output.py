@@ -1,4 +1,4 @@
-"""JSON lines to standard output, whatever the mails hold; what went wrong to standard error."""
+"""JSON lines to standard output, whatever the mails hold."""
 
 import re
 import sys
@@ -30,14 +30,6 @@ class JsonLines:
         pending, self._pending, self._have = self._pending, [], 0
         self._out.write(b"".join(pending))
         self._out.flush()
-
-
-def complain(text: object) -> None:
-    """Say on standard error what went wrong. Names of files and words of mails are made safe for a terminal."""
-    from dsn_processor.cli.render import safe
-
-    if sys.stderr is not None:  # print() would take standard output instead
-        print(f"dsn-processor: {safe(text)}", file=sys.stderr)
 
 
 def json_line(value: dict[str, Any]) -> bytes:
