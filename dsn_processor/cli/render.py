@@ -13,6 +13,9 @@ _UNSAFE = re.compile(
 )
 _CUT = 60  # characters of the last column where no terminal tells its width
 _STYLES = {"hard": "red", "block": "magenta", "soft": "yellow"}
+_WIDEST = 34  # of the columns before the last on a terminal
+_NARROWEST = 16  # that the last column is worth showing in
+_GAP = 2  # between columns
 _SAMPLE = 500  # rows that the widths of plain columns are taken from
 
 
@@ -76,7 +79,9 @@ def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def print_fitted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table with one line for each row: the last column gets what the others leave of the width, and is cut."""
+    """A table with one line for each row: the last column gets what the others leave of the width, and is cut, or
+    left out where a terminal is too narrow for it.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     if not is_terminal():
         cut = [
@@ -89,19 +94,17 @@ def print_fitted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(header_style="bold", box=None, pad_edge=False, expand=True)
-    for number, name in enumerate(columns):
-        last = number == len(columns) - 1
-        table.add_column(
-            Text(name),
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if last else None,
-            max_width=None if last else 34,
-        )
+    console = Console(highlight=False)
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(columns, *cells, strict=True)][:-1]
+    left = console.width - sum(widths) - _GAP * len(widths)
+    if left < _NARROWEST:  # a stub of a column tells nothing
+        columns, cells = columns[:-1], [row[:-1] for row in cells]
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name, width in zip(columns, [*widths, left], strict=False):
+        table.add_column(Text(name), no_wrap=True, overflow="ellipsis", width=width)
     for row in cells:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
 def _cell(value: object) -> str:

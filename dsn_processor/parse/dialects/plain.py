@@ -12,6 +12,7 @@ from dsn_processor.parse.signals import came_back
 
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
+_QUOTES = " \t<[\"'"
 SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
@@ -141,7 +142,7 @@ def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Mat
         if match is None:
             continue
         words = [lines_before(match).strip(" \t<")] if _CODE.search(lines_before(match)) else []
-        if rest := match["rest"].strip(" \t:;,.-"):
+        if rest := match["rest"].strip(" \t:;,.->]\"'"):
             words.append(rest)
         if origin := MADE_FROM.search(line):
             words.append(origin[0])
@@ -199,7 +200,7 @@ def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
 
 
 def _with_label(match: re.Match[str], words: str) -> str:
-    return f"{lines_before(match).strip()} {words}".strip()
+    return f"{lines_before(match).strip(_QUOTES)} {words}".strip()
 
 
 def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
