@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from dsn_processor.facts import RecipientReport, Verdict
     from dsn_processor.pipeline import Outcome
 
-_ROWS = 200  # rows of --table at most
+_ROWS = 50  # rows of --table at most
+_TELLING = 15  # characters of a diagnostic that tells more than a code
 _COLUMNS = ("address", "type", "reason", "status", "said")
 _INTERRUPTED = 130
 
@@ -114,7 +115,9 @@ class Failures:
 
 def _row(recipient: "RecipientReport", verdict: "Verdict") -> tuple[object, ...]:
     words = [evidence.text for evidence in verdict.evidence if evidence.source in {"diagnostic_code", "text"}]
-    said = words[0] if words else recipient.diagnostic_code
+    said = recipient.diagnostic_code or ""
+    if len(said) < _TELLING and words:
+        said = words[0]
     return recipient.address, verdict.bounce_type, verdict.reason, recipient.status, said
 
 
