@@ -33,6 +33,9 @@ soak: $(VENV)/.dev
 rules: $(VENV)/.dev
 	$(BIN)/python -m dsn_processor.classify.compile
 
+schema:
+	cp dsn_processor/schemas/parse.schema.json docs/parse.schema.json
+
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dsn-processor needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
