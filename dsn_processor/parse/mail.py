@@ -30,7 +30,7 @@ class Mail:
         self.defects: list[Defect] = []
         self.parts = parse_mime(raw, self.defects)
         self.root = self.parts[0]
-        self.fields: Fields = self.root.fields
+        self.fields = Fields(self.root.head)
         self.status_parts: list[Part] = []
         self.returned_part: Part | None = None
         self.feedback_part: Part | None = None

@@ -7,7 +7,7 @@ import re
 
 from dsn_processor.facts import Defect
 from dsn_processor.parse.charsets import decode
-from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
+from dsn_processor.parse.fields import HEADER_LIMIT, parameter, unfold
 
 DEPTH_LIMIT = 10
 PART_LIMIT = 100
@@ -15,7 +15,10 @@ BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
 _TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
-# The boundary as nearly all write it; anything else is left to ``parameter``.
+_CONTENT_TYPE = re.compile(r"^content-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+_ENCODING = re.compile(r"^content-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE | re.MULTILINE)
+# The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
+_CHARSET = re.compile(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
 _BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 _BOUNDARY_GUESS = re.compile(
     rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
@@ -25,9 +28,11 @@ _SOFT_BREAK = re.compile(rb"=[ \t]*\n")
 
 
 class Part:
-    """One node: header fields, and its body as a span of the whole mail's bytes."""
+    """One node: its header block, and its body as a span of the whole mail's bytes. Of the fields only those that say
+    how to read the body are looked for.
+    """
 
-    __slots__ = ("boundary", "children", "content_type", "depth", "end", "fields", "raw", "start")
+    __slots__ = ("_type", "boundary", "children", "content_type", "depth", "end", "head", "raw", "start")
 
     def __init__(
         self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain"
@@ -38,11 +43,12 @@ class Part:
         self.children: list[Part] = []
         self.boundary: str | None = None
         head_end, self.start = _header_span(raw, start, end)
-        self.fields = Fields(raw[start:head_end].decode("latin-1"))
-        value = self.fields.raw("content-type")
-        match = _TYPE.match(value) if value else None
+        self.head = raw[start:head_end].decode("latin-1")
+        field = _CONTENT_TYPE.search(self.head)
+        self._type = value = unfold(field[1]) if field else ""
+        match = _TYPE.match(value)
         self.content_type = match[1].lower() if match else default_type
-        if value and "boundary" in value.lower():
+        if "boundary" in value.lower():
             plain = _BOUNDARY.search(value)
             self.boundary = plain[1] if plain else parameter(value, "boundary")
             # Only a multipart has a boundary, however its type is spelt.
@@ -51,7 +57,8 @@ class Part:
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        encoding = (self.fields.raw("content-transfer-encoding") or "").split(";")[0].strip().lower()
+        field = _ENCODING.search(self.head)
+        encoding = field[1].lower() if field else ""
         if encoding == "base64":
             data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
             return _decode_base64(data)[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -66,9 +73,8 @@ class Part:
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
-        value = self.fields.raw("content-type")
-        charset = parameter(value, "charset") if value and "charset" in value.lower() else None
-        return decode(self.body(limit), charset)
+        plain = _CHARSET.search(self._type)
+        return decode(self.body(limit), plain[1] if plain else parameter(self._type, "charset"))
 
 
 def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
