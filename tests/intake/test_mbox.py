@@ -1,10 +1,13 @@
 """Every way in which programs write mboxes."""
 
 import io
+import re
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsn_processor.intake import mbox
 from dsn_processor.intake.items import Limits
@@ -107,6 +110,25 @@ def test_a_cut_that_falls_on_a_blank_line_is_still_told():
 def test_a_long_mail_then_many(mail):
     text = b"".join(FROM + mail(n, b"y" * 3000 + b"\n") + b"\n" for n in range(50))
     assert raws(text, piece=500) == [mail(n, b"y" * 3000 + b"\n") for n in range(50)]
+
+
+LINES = st.lists(
+    st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from(
+            [b"", b"From a@example.net Fri Nov 20 02:40:30 2026", b">From x", b">>From 1:00", b"a: b", b"\r"]
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(bodies=st.lists(LINES, max_size=4), piece=st.sampled_from([50, 100, 4096]))
+def test_what_was_quoted_comes_out_as_it_was(bodies, piece):
+    """mboxrd is reversible."""
+    mails = [b"Subject: x\n\n" + b"".join(line + b"\n" for line in lines) for lines in bodies]
+    quoted = [re.sub(rb"^(>*From )", rb">\1", mail, flags=re.MULTILINE) for mail in mails]
+    assert raws(b"".join(FROM + mail + b"\n" for mail in quoted), piece=piece) == mails
 
 
 def test_files_and_names(walk, tmp_path):
