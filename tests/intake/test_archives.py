@@ -365,7 +365,17 @@ def test_a_directory_too_large_for_memory(walk, put):
         file.truncate(2**31)
         file.seek(0, 2)
         file.write(whole[end:])
-    assert [why.partition(":")[0] for _, why, _ in walk().skipped] == ["is damaged or no zip"]
+    [(_, why, _)] = walk().skipped
+    assert why.endswith("a directory of 2,147,483,648 bytes: split it into smaller archives")
+
+
+@pytest.mark.parametrize("flag", [b"L", b"x"])
+def test_a_header_too_large_for_memory(walk, put, mail, flag):
+    long = b"100000 path=" + b"x" * 99_987 + b"\n"
+    block = header(0, at124=b"%011o\0" % len(long), at156=flag)
+    put("a.tar", block + long + b"\0" * (-len(long) % 512) + tar(("a.eml", mail())))
+    [(_, why, _)] = walk().skipped
+    assert why == "is damaged: a header of 100000 bytes is longer than any real one"
 
 
 def test_an_xz_that_asks_for_too_much_memory(walk, put):

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,16 @@ def test_limit_of_a_mail_in_a_file(walk, tmp_path):
     (tmp_path / "a.mbox").write_bytes(FROM + ONE + b"x" * 9000 + b"\n\n" + FROM + TWO)
     found = walk(limits=Limits(mail=50))
     assert [(len(mail.raw), mail.truncated) for mail in found.mails] == [(50, True), (len(TWO), False)]
+
+
+def test_a_mail_without_end_is_not_held_in_memory():
+    pieces = iter([FROM + b"Subject: x\n\n", *[b"x" * 999 + b"\n"] * 40_000, b"\n" + FROM + ONE])
+    tracemalloc.start()
+    found = list(mbox.split(lambda _: next(pieces, b""), 1000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(len(raw), cut) for raw, cut in found] == [(1000, True), (len(ONE), False)]
+    assert peak < 5 * 2**20
 
 
 STREAM = """
