@@ -50,7 +50,8 @@ def _words_from(report: RecipientReport, notice: str) -> str:
     for address in (report.address, report.original):
         if address and (position := folded.find(address.casefold())) >= 0 and len(folded) == len(notice):
             start = notice.rfind("\n", 0, position) + 1
-            return notice[start : start + WORDS]
+            if not notice[start:position].rstrip().endswith(";"):  # not a field: "Final-Recipient: rfc822;"
+                return notice[start : start + WORDS]
     return notice[:WORDS]
 
 

@@ -26,7 +26,10 @@ _ANNOUNCING = (
     "said:", "says:", "say:", "reply:", "replied:", "reply was:", "replied with:", "response:", "responded:", "responded with:", "responded with", "response was:", "response was",
     "returned:", "returned", "returned the following:", "error:", "error :", "error", "error message:", "error code:", "error code", "error text:", "error was:", "error is:", "code:", "code :", "code",
     "code was:", "was:", "is:", "status:", "status", "got:", "<<<", "smtp;", "message:", "data:", "]:", "):", ") :", ">:", "failed:", "failed with:", "result:", "reason:", "reason", "rejected:",
-    "rejected your message:", "rejected", "with:", "answer:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem",
+    "rejected your message:", "rejected", "with:", "answer:", "answered:", "smtp:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem",
+    "grund:", "fehler:", "fehlermeldung:", "raison:", "cause:", "erreur:", "motif:", "motivo:", "razón:", "causa:", "erro:", "errore:",
+    "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
+    "내용:", "사유:",
 )  # fmt: skip
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
@@ -120,8 +123,8 @@ def _announced_code(text: str) -> re.Match[str] | None:
 
 
 def _is_announced(before: str) -> bool:
-    words = before.rstrip(_BETWEEN)
-    if not words or "\n" in before[len(words) :]:
+    words = before.rstrip(_BETWEEN).replace("：", ":")
+    if not words or "\n" in before[len(words) :] or before.rstrip(" \t").endswith((">>>", "<<<")):
         return True
     # A host or an address may announce it too: "mx.example.net: 550".
     return words.lower().endswith(_ANNOUNCING) or (words.endswith(":") and "." in words.split()[-1])

@@ -21,6 +21,8 @@ _FORWARDED = re.compile(
     r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]",
     re.IGNORECASE,
 )
+# A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
+_TICKET = re.compile(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
 _REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
 
@@ -48,9 +50,17 @@ def report_score(mail: Mail) -> int:
         score -= 4
     if not daemon and ("list-unsubscribe" in fields or "list-id" in fields):
         score -= 2
-    if not daemon and _FORWARDED.match(subject):
+    if _FORWARDED.match(subject) and (not daemon or _is_answer(mail)):
         score -= 3
+    if not daemon and _TICKET.match(subject):
+        score -= 2
     return score
+
+
+def _is_answer(mail: Mail) -> bool:
+    """A postmaster's own letter: it answers a report, and nothing came back with it."""
+    answers = "in-reply-to" in mail.fields or "references" in mail.fields
+    return answers and contains(mail.subject.casefold(), SUBJECTS) is not None and not came_back(mail)
 
 
 def is_daemon(mail: Mail) -> bool:

@@ -27,7 +27,8 @@ SUBJECTS = (
     "not yet been delivered", "error sending your mail", "error during delivery", "warning: could not send", "could not send message", "permanent delivery",
     "processing error", "automatically rejected", "rejected mail", "rejected message", "mail rejected", "message rejected", "bounced", "bounce message",
     "user unknown", "host unknown", "unknown user", "unknown address", "nameserver error", "warning: message", "transient failure", "delayed mail", "delayed:",
-    "mail delayed", "email bounce", "relayed:", "relay:", "delivered:", "success notice", "problem delivering", "problem with your message", "loop alert",
+    "mail delayed", "email bounce", "relayed:", "relay:", "delivered:", "success notice", "problem delivering", "problem with your message", "loop alert", "error sending message",
+    "virus found in", "virus in your", "virus in mail", "virus in message", "virus detected", "virus warning",
     "unzustellbar", "zustellung", "nicht zugestellt", "zustellbar", "unzustellbare", "fehler bei der nachricht", "verzögert", "rückläufer",
     "non remis", "non distribu", "échec de", "echec de", "non délivr", "non livr", "retour de courrier", "remise différée", "impossible de remettre", "notification d'état",
     "no se puede entregar", "no entregado", "error de entrega", "devuelto", "no se ha podido entregar", "falló la entrega", "no se pudo entregar", "notificación de estado",
@@ -52,7 +53,7 @@ TEXTS = (
     "being returned", "was returned", "has been returned", "is returned", "permanent error", "permanent fatal", "fatal error", "transient failure", "user unknown", "unknown user",
     "no such user", "returned mail", "bounced", "mailbox is full", "mailbox unavailable", "does not exist", "doesn't exist", "delivery status notification", "has been delayed",
     "is delayed", "was rejected", "has been rejected", "rejected your message", "recipient rejected", "there was a problem delivering", "non-delivery", "permanent failure",
-    "account is over quota", "exceeded storage", "exceeds allowed", "unknown address", "unrouteable", "doesn't have a", "session transcript", "transcript of session", "not able to deliver",
+    "account is over quota", "exceeded storage", "exceeds allowed", "unknown address", "unrouteable", "doesn't have a", "session transcript", "transcript of session", "found a virus", "contains a virus", "contained a virus", "virus was found", "not able to deliver",
     "status: 5.", "wasn't able to", "zugestellt", "zustellung", "zustellen", "distribu", "remis à", "délivr", "entreg", "consegna", "recapit", "bezorg", "levere", "dostarcz",
     "doručen", "доставлен", "доставить", "不存在", "无法", "退回", "配信", "届け", "送信", "존재하지", "배달",
 )  # fmt: skip
@@ -97,6 +98,8 @@ CHALLENGES = (
     "confirm your email to deliver", "confirm the delivery of your message", "confirmation is required before", "to have your message delivered", "to release your message",
     "is protected by spamarrest", "spam arrest", "spamarrest", "boxbe", "tmda", "bluebottle", "earthlink spamblocker", "spamblocker", "choicemail", "mailblocks", "knowspam", "spamcap",
     "your message will be delivered once", "message is being held until you", "message has been held", "waiting list", "approved sender", "allowed senders list", "bestätigen sie bitte", "confirmez votre message",
+    "antispam uol", "para que sua mensagem seja entregue", "para que su mensaje sea entregado", "pour que votre message soit",
+    "just this once, click", "protecting myself from receiving junk",
 )  # fmt: skip
 
 #: Subjects of notices that a mail system writes about something else than a returned mail.
@@ -110,6 +113,13 @@ NOTICES = (
     "daily report",
     "quarantine summary",
     "quarantine report",
+    "report domain:",
+    "uncaught bounce notification",
+    "bounce action notification",
+    "message frozen",
+    "cron <",
+    "** problem",
+    "** recovery",
     "spam digest",
 )
 

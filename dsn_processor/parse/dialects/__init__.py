@@ -1,6 +1,7 @@
 """Reports that carry no readable delivery-status part."""
 
 import re
+from dataclasses import replace
 
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import addresses_in
@@ -89,9 +90,8 @@ def _returned_to(mail: Mail) -> list[RecipientReport]:
 
 
 def _flufl(mail: Mail) -> list[RecipientReport]:
+    found = flufl_recipients(mail)
     return [
-        RecipientReport(
-            address=address, action=action, explanation=join_lines(mail.notice[:NOTICE]), origin="flufl"
-        )
-        for address, action in flufl_recipients(mail)
+        replace(_report(Found(address, ""), mail, action, alone=len(found) == 1), origin="flufl")
+        for address, action in found
     ]

@@ -32,7 +32,10 @@ _LABELLED = re.compile(
 _IN_REPLY = re.compile(
     rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
 )
+# "<<< 550 5.1.1 Mailbox full": a reply with words.
+_HEARD = re.compile(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
 _BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
+_ORIGINAL = re.compile(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
 _CODE = re.compile(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
 _BOILER = re.compile(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
@@ -176,11 +179,19 @@ def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
         ):
             heard.append(line.strip())
         elif match and _allowed(match["address"], excluded):
-            found.append(Found(match["address"], "\n".join([*heard[-4:], line.strip()])))
+            found.append(Found(match["address"], "\n".join([*heard[-4:], _turned(line.strip(), heard)])))
             heard = []
         elif not line.startswith(" "):
             heard = []
     return found
+
+
+def _turned(line: str, heard: list[str]) -> str:
+    """QUIRK: under the reply it heard Sendmail writes what it turned that into: "User unknown" for any 550. Where the
+    reply has words of its own, only the codes and the address of its translation count.
+    """
+    kept, dots, _ = line.partition("... ")
+    return kept if dots and any(_HEARD.match(one) for one in heard) else line
 
 
 def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
@@ -192,11 +203,25 @@ def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
 
 
 def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
-    return [
-        Found(match["address"], _with_label(match, words))
-        for match, words in _chunks(lines, _LABELLED)
-        if _allowed(match["address"], excluded) and not _BOILER.search(lines_before(match))
-    ]
+    found: list[Found] = []
+    for match, words in _chunks(lines, _LABELLED):
+        label = lines_before(match)
+        if not _allowed(match["address"], excluded) or _BOILER.search(label):
+            continue
+        one = Found(match["address"], _with_label(match, words))
+        if found and _ORIGINAL.match(label) and not found[-1].original:
+            one = _same(found.pop(), one)
+        found.append(one)
+    return found
+
+
+def _same(final: Found, stated: Found) -> Found:
+    """One recipient named twice, as "Recipient address:" and "Original address:". A name without a domain of its own
+    ("jdoe@ims-ms-daemon") is only how the server calls its mailbox.
+    """
+    words = f"{final.words}\n{stated.words}".strip()[:CHUNK]
+    address = final.address if "." in final.address.rpartition("@")[2] else stated.address
+    return Found(address, words, stated.address)
 
 
 def _with_label(match: re.Match[str], words: str) -> str:
@@ -219,7 +244,12 @@ def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
 
 def _allowed(address: str, excluded: frozenset[str]) -> bool:
     folded = address.casefold().strip(".")
-    return folded not in excluded and not folded.startswith("mailer-daemon@")
+    # "W32.Netsky.P@mm" is how virus scanners name a worm that mails itself.
+    return (
+        folded not in excluded
+        and not folded.startswith("mailer-daemon@")
+        and not folded.endswith(("@mm", "@m"))
+    )
 
 
 def _once(found: list[Found]) -> list[Found]:
