@@ -118,6 +118,7 @@ NOTICES = (
     "bounce action notification",
     "message frozen",
     "cron <",
+    "mail statistics",
     "** problem",
     "** recovery",
     "spam digest",

@@ -10,22 +10,25 @@ from dsn_processor.parse.dialects.plain import Found, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
-from dsn_processor.parse.mail import TEXT_LIMIT, Mail
+from dsn_processor.parse.html import html_to_text
+from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.returned import split_text
 from dsn_processor.parse.signals import text_action
+from dsn_processor.parse.words import TEXTS, contains
 from dsn_processor.terms import Action
 
 STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a text
 _RECIPIENT_FIELD = re.compile(
     r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE
 )
+OTHER_PARTS = 4  # text parts in which a report is looked for
 NOTICE = 6_000  # characters of a notice that may explain a recipient
 
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
     """The recipients of a report in plain text, by the first reader that finds any."""
-    for reader in (read_notification, _status_in_text, _plain, _returned_to, _flufl):
+    for reader in (read_notification, _status_in_text, _plain, _in_other_parts, _returned_to, _flufl):
         reports = reader(mail)
         if reports:
             return tuple(reports)
@@ -50,13 +53,29 @@ def _status_in_text(mail: Mail) -> list[RecipientReport]:
 
 
 def _plain(mail: Mail) -> list[RecipientReport]:
-    found = find_recipients(mail)
+    return _reports(mail, mail.notice)
+
+
+def _in_other_parts(mail: Mail) -> list[RecipientReport]:
+    """QUIRK: gateways that put a banner of their own before the report, as a part."""
+    if mail.status_parts:
+        return []
+    for part in mail.text_parts[1:OTHER_PARTS]:
+        text = clip_lines(part.text(TEXT_LIMIT))
+        notice = split_text(html_to_text(text) if part.content_type == "text/html" else text)[0]
+        if contains(notice[:NOTICE].casefold(), TEXTS) and (reports := _reports(mail, notice)):
+            return reports
+    return []
+
+
+def _reports(mail: Mail, notice: str) -> list[RecipientReport]:
+    found = find_recipients(mail, notice)
     action = text_action(mail)
-    return [_report(one, mail, action, alone=len(found) == 1) for one in found]
+    return [_report(one, notice, action, alone=len(found) == 1) for one in found]
 
 
-def _report(found: Found, mail: Mail, action: Action, *, alone: bool) -> RecipientReport:
-    notice = mail.notice[:NOTICE] if alone else ""
+def _report(found: Found, notice: str, action: Action, *, alone: bool) -> RecipientReport:
+    notice = notice[:NOTICE] if alone else ""
     words = found.words
     if alone and find_reply_code(words) is None and (reply := find_reply(notice)):
         words = f"{words}\n{reply}" if words else reply
@@ -86,12 +105,12 @@ def _returned_to(mail: Mail) -> list[RecipientReport]:
     if len(addresses) != 1:
         return []
     mail.defects.append(Defect("recipient_from_returned_message"))
-    return [_report(Found(addresses[0], ""), mail, text_action(mail), alone=True)]
+    return [_report(Found(addresses[0], ""), mail.notice, text_action(mail), alone=True)]
 
 
 def _flufl(mail: Mail) -> list[RecipientReport]:
     found = flufl_recipients(mail)
     return [
-        replace(_report(Found(address, ""), mail, action, alone=len(found) == 1), origin="flufl")
+        replace(_report(Found(address, ""), mail.notice, action, alone=len(found) == 1), origin="flufl")
         for address, action in found
     ]

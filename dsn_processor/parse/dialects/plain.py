@@ -13,6 +13,7 @@ from dsn_processor.parse.signals import came_back
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
 _QUOTES = " \t<[\"'"
+UNDERSCORES = 4  # in a line without blanks: they stand for them
 SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
@@ -62,9 +63,9 @@ class Found:
 Shape = Callable[[list[str], frozenset[str]], list[Found]]
 
 
-def find_recipients(mail: Mail) -> list[Found]:
+def find_recipients(mail: Mail, notice: str) -> list[Found]:
     """The recipients a notice names, by the strongest shape that names any."""
-    lines = mail.notice[:SIZE].split("\n")[:LINES]
+    lines = notice[:SIZE].split("\n")[:LINES]
     excluded = excluded_addresses(mail)
     named = [
         bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")
@@ -165,8 +166,13 @@ def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
             continue
         if ("@" in line and pattern.match(line)) or _END.match(line):
             break
-        words.append(line.strip())
+        words.append(_spaced(line.strip()))
     return words
+
+
+def _spaced(line: str) -> str:
+    """QUIRK: some qmail writes replies as "Remote_host_said:_550_5.1.1_User_unknown"."""
+    return line.replace("_", " ") if " " not in line and line.count("_") >= UNDERSCORES else line
 
 
 def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
