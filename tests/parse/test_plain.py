@@ -58,6 +58,49 @@ def test_shapes(text, expected):
     assert parsed.returned_message.message_id == "sent@example.com"
 
 
+def test_a_refused_name_and_the_address_it_stands_for_are_one():
+    text = "  Recipient address: {}\n  Original address: ann@example.net\n  Reason: Over quota\n"
+    for name, address in (
+        ("ann@ims-daemon", "ann@example.net"),
+        ("ann@box.example.net", "ann@box.example.net"),
+    ):
+        (one,) = daemon("Your message cannot be delivered to:\n\n" + text.format(name)).recipients
+        assert (one.address, one.original) == (address, "ann@example.net")
+        assert "Over quota" in one.diagnostic_code
+
+
+def test_what_the_server_said_counts_and_not_what_sendmail_made_of_it():
+    text = (
+        ">>> RCPT To:<ann@example.net>\n<<< 550 MAILBOX FULL\n550 5.1.1 <ann@example.net>... User unknown\n"
+    )
+    (one,) = daemon("   ----- Transcript of session follows -----\n" + text).recipients
+    assert "MAILBOX FULL" in one.diagnostic_code
+    assert "User unknown" not in one.diagnostic_code
+    assert (one.status, one.reply_code) == ("5.1.1", 550)
+
+
+def test_the_name_of_a_worm_is_no_recipient():
+    (one,) = daemon("Your message to ann@example.net was undeliverable: W32.Netsky.P@mm\n").recipients
+    assert one.address == "ann@example.net"
+
+
+def test_blanks_written_as_underscores():
+    (one,) = daemon("<ann@example.net>:\nRemote_host_said:_550_5.1.1_User_unknown_here/\n").recipients
+    assert (one.status, one.reply_code) == ("5.1.1", 550)
+
+
+def test_the_report_behind_a_banner():
+    head = 'From: MAILER-DAEMON@mx.example.net\nSubject: failure notice\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n\n'
+    banner = "--b\nContent-Type: text/plain\n\nCAUTION: from outside.\n"
+    report = "--b\nContent-Type: text/plain\n\nIt could not be delivered:\n\n<ann@example.net>: 550 no\n"
+    parsed = parse_message((head + banner + report + "--b--\n").encode())
+    assert [one.address for one in parsed.recipients] == ["ann@example.net"]
+    parsed = parse_message(
+        (head + banner + report.replace("It could not be delivered", "Hello") + "--b--\n").encode()
+    )
+    assert not parsed.recipients
+
+
 def test_the_alias_that_was_mailed_is_the_original():
     (one,) = daemon(
         "failed:\n\n  ann@mailbox.example.net\n    (generated from ann@example.net)\n    unknown user\n"

@@ -35,6 +35,10 @@ from dsn_processor.parse.replies import find_command, find_reply, parse_reply
         ("5.3.0 - Other mail system problem 550-'Unknown user a@example.net'", 550, "5.3.0"),
         ("smtp;550 5.4.1 denied", 550, "5.4.1"),
         ("250 2.1.5 OK", 250, "2.1.5"),
+        ("Der Empfänger ist unbekannt.\nGrund: 550 unbekannt", 550, None),
+        ("收件人：a@example.net\n退信原因：550 用户不存在", 550, None),
+        ("transport smtp: 550 <a@example.net>... User unknown", 550, None),
+        ("Sent <<< RCPT TO:<a@example.net>\nReceived >>> 550 no", 550, None),
     ],
 )
 def test_codes_that_a_reply_states(text, code, status):
