@@ -123,7 +123,7 @@ def _announced_code(text: str) -> re.Match[str] | None:
 
 
 def _is_announced(before: str) -> bool:
-    words = before.rstrip(_BETWEEN).replace("：", ":")
+    words = before.rstrip(_BETWEEN).replace("：", ":").replace(" :", ":")
     if not words or "\n" in before[len(words) :] or before.rstrip(" \t").endswith((">>>", "<<<")):
         return True
     # A host or an address may announce it too: "mx.example.net: 550".

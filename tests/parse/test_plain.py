@@ -226,3 +226,14 @@ def test_a_notification_in_json():
         550,
         "dialect:ses-notification",
     )
+
+
+def test_a_list_of_addresses_behind_one_label():
+    parsed = daemon(
+        "The following recipients are unknown: ann@example.net, <bob@example.org>; carl@example.net\n"
+    )
+    assert [one.address for one in parsed.recipients] == [
+        "ann@example.net",
+        "bob@example.org",
+        "carl@example.net",
+    ]

@@ -38,6 +38,7 @@ from dsn_processor.parse.replies import find_command, find_reply, parse_reply
         ("Der Empfänger ist unbekannt.\nGrund: 550 unbekannt", 550, None),
         ("收件人：a@example.net\n退信原因：550 用户不存在", 550, None),
         ("transport smtp: 550 <a@example.net>... User unknown", 550, None),
+        ("Raison : 550 utilisateur inconnu", 550, None),
         ("Sent <<< RCPT TO:<a@example.net>\nReceived >>> 550 no", 550, None),
     ],
 )

@@ -37,6 +37,7 @@ _IN_REPLY = re.compile(
 _HEARD = re.compile(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
 _BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
 _ORIGINAL = re.compile(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
+_NEXT = re.compile(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
 _CODE = re.compile(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
 _BOILER = re.compile(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
@@ -218,7 +219,21 @@ def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
         if found and _ORIGINAL.match(label) and not found[-1].original:
             one = _same(found.pop(), one)
         found.append(one)
+        found += [
+            replace(one, address=address)
+            for address in _further(match["rest"])
+            if _allowed(address, excluded)
+        ]
     return found
+
+
+def _further(rest: str) -> list[str]:
+    """The addresses of a list that goes on behind the first: "Unknown: a@example.net, b@example.net"."""
+    addresses = []
+    while match := _NEXT.match(rest):
+        addresses.append(match["address"])
+        rest = rest[match.end() :]
+    return addresses
 
 
 def _same(final: Found, stated: Found) -> Found:
