@@ -18,7 +18,7 @@ _HEAD = 4_000  # characters of the text in which a challenge says what it wants
 
 def is_challenge(mail: Mail) -> bool:
     """A challenge wants the sender to do something before a mail is let in."""
-    return contains(f"{mail.subject}\n{mail.notice[:_HEAD]}".casefold(), CHALLENGES) is not None
+    return contains(f"{mail.subject}\n{mail.notice[:_HEAD]}".casefold(), CHALLENGES)
 
 
 def is_auto_reply(mail: Mail) -> bool:
@@ -30,7 +30,7 @@ def is_auto_reply(mail: Mail) -> bool:
     precedence = (fields.raw("precedence") or "").strip().lower()
     if precedence in {"auto_reply", "auto-reply"}:
         return True
-    subject = contains(mail.subject.casefold(), AUTO_SUBJECTS) is not None
+    subject = contains(mail.subject.casefold(), AUTO_SUBJECTS)
     if not subject:
         return False
     if submitted not in {"", "no"} or "x-auto-response-suppress" in fields or precedence in {"bulk", "junk"}:

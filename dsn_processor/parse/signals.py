@@ -60,12 +60,12 @@ def report_score(mail: Mail) -> int:
 def _is_answer(mail: Mail) -> bool:
     """A postmaster's own letter: it answers a report, and nothing came back with it."""
     answers = "in-reply-to" in mail.fields or "references" in mail.fields
-    return answers and contains(mail.subject.casefold(), SUBJECTS) is not None and not came_back(mail)
+    return answers and contains(mail.subject.casefold(), SUBJECTS) and not came_back(mail)
 
 
 def is_daemon(mail: Mail) -> bool:
     """The mail's From names a program that returns mail."""
-    return contains(mail.from_.casefold(), DAEMONS) is not None
+    return contains(mail.from_.casefold(), DAEMONS)
 
 
 def came_back(mail: Mail) -> bool:
@@ -79,9 +79,7 @@ def looks_returned(mail: Mail) -> bool:
     if contains(mail.subject.casefold(), AUTO_SUBJECTS) and not contains(mail.subject.casefold(), SUBJECTS):
         return False
     return (
-        is_daemon(mail)
-        or "x-failed-recipients" in mail.fields
-        or contains(mail.subject.casefold(), SUBJECTS) is not None
+        is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS)
     )
 
 

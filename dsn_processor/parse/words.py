@@ -3,6 +3,10 @@
 They tell what kind of mail it is, never why a recipient failed: that is the rules' business.
 """
 
+from functools import cache
+
+import ahocorasick
+
 #: Local parts and display names of the programs that return mail.
 DAEMONS = (
     "mailer-daemon", "mailerdaemon", "post_master", "poostmaster", "mailer_daemon", "mail-daemon", "maildaemon", "postmaster", "postmast", "mdaemon", "mailadmin",
@@ -136,6 +140,15 @@ COMPLAINTS = (
 )
 
 
-def contains(text: str, words: tuple[str, ...]) -> str | None:
-    """The first of ``words`` that stands in ``text`` (casefolded)."""
-    return next((word for word in words if word in text), None)
+def contains(text: str, words: tuple[str, ...]) -> bool:
+    """Whether any of ``words`` stands in ``text`` (casefolded): one pass over it for all of them."""
+    return next(_automaton(words).iter(text), None) is not None
+
+
+@cache
+def _automaton(words: tuple[str, ...]) -> ahocorasick.Automaton:
+    automaton = ahocorasick.Automaton()
+    for word in words:
+        automaton.add_word(word, True)
+    automaton.make_automaton()
+    return automaton
