@@ -26,6 +26,8 @@ MADE_FROM = re.compile(rf"\b(?:generated|expanded) (?:from|by):?[ ]?<?({_IN_TEXT
 
 def made_from(words: str) -> str | None:
     """The address that the failed one was made from, if ``words`` say so."""
+    if "generated" not in words and "expanded" not in words:
+        return None
     match = MADE_FROM.search(words)
     return match[1] if match else None
 
