@@ -59,19 +59,24 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
             return Reclassified(message, error=told(error))
         report = NewReport(message_id=message_id, parsed=reading.parsed, rules=rules_version(), events=events)
-        changes = self._store.compare(stored, replace(report, events=self._own(message_id, events)))
-        if self._apply and (changes.report or changes.events or stored.rules != report.rules):
+        own = self._own(message_id, events)
+        held = tuple(event for event in stored.events if event.identity not in self._come)
+        changes = self._store.compare(replace(stored, events=held), replace(report, events=own))
+        outdated = stored.rules != report.rules or stored.repeated != len(events) - len(own)
+        if self._apply and (changes.report or changes.events or outdated):
             self._store.replace_report(report)
-        before = {event.identity for event in stored.events}
+        before = {event.identity for event in held}
         after = {event.identity for event in events}
         self._gone |= before - after
         self._come |= after - before
         return Reclassified(message, changes)
 
     def _own(self, message_id: int, events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
-        """The events that no other mail holds, each once."""
+        """The events that no earlier mail tells, each once: what later ones hold of them moves here, as if all had
+        come in today.
+        """
         identities = [event.identity for event in events]
-        taken = self._store.events_elsewhere(identities, message_id) - self._gone
+        taken = self._store.events_earlier(identities, message_id) - self._gone
         taken |= self._come.intersection(identities)
         own: dict[str, NewEvent] = {}
         for event in events:

@@ -31,7 +31,7 @@ _events = (
 
 def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for part in _parts(identities):
+    for part in parts(identities):
         wanted = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(part))
         found.update((row.identity, row.id) for row in connection.execute(wanted))
     return found
@@ -40,16 +40,17 @@ def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
 def stored_identities(connection: Connection, identities: Sequence[str]) -> set[str]:
     """Of these events, those that are stored."""
     found: set[str] = set()
-    for part in _parts(identities):
+    for part in parts(identities):
         found.update(connection.scalars(select(_event.c.identity).where(_event.c.identity.in_(part))))
     return found
 
 
-def events_elsewhere(connection: Connection, identities: Sequence[str], message_id: int) -> set[str]:
+def events_earlier(connection: Connection, identities: Sequence[str], message_id: int) -> set[str]:
+    """Of these events, those of mails before this one."""
     found: set[str] = set()
-    for part in _parts(identities):
+    for part in parts(identities):
         wanted = select(_event.c.identity).where(
-            _event.c.identity.in_(part), _event.c.message_id != message_id
+            _event.c.identity.in_(part), _event.c.message_id < message_id
         )
         found.update(connection.scalars(wanted))
     return found
@@ -148,6 +149,7 @@ def _tally(connection: Connection, column: ColumnElement[str]) -> Mapping[str, i
     return {row[0]: row[1] for row in connection.execute(wanted)}
 
 
-def _parts(identities: Sequence[str]) -> Iterator[Sequence[str]]:
+def parts(identities: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Portions that one statement can take."""
     for start in range(0, len(identities), _PARAMETERS):
         yield identities[start : start + _PARAMETERS]

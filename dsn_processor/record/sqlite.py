@@ -73,10 +73,21 @@ def make_file(path: Path) -> None:
             os.close(folder)
 
 
+def inode(path: Path) -> tuple[int, int] | None:
+    """What tells the file that has this name now from every other; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def check_file(path: Path) -> None:
     """Raise StoreError unless there is a file to read."""
     if not path.exists():
-        raise StoreError(f"there is no database {path}: `dsn-processor replay PATH` makes one")
+        raise StoreError(
+            f"there is no database {path}: `dsn-processor replay PATH` makes one, --db URL names another"
+        )
     if not path.is_file():
         raise StoreError(f"{path} is no file: name a database")
 
@@ -86,11 +97,12 @@ def writer_lock(path: Path, wait: float) -> Iterator[None]:
     """Hold the one right to write, waiting up to ``wait`` seconds for it. Raises StoreBusyError after that.
 
     The lock is on a file beside the database, never on the database itself: closing any descriptor of that would
-    drop SQLite's own locks. The system releases it when its holder dies; the file stays.
+    drop SQLite's own locks. It bears the name behind all links, so that whoever comes by another one meets the same
+    lock. The system releases it when its holder dies; the file stays.
     """
     deadline = time.monotonic() + wait
     with told(str(path)):
-        lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(f"{os.path.realpath(path)}-lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         while not _locked(lock):
             if time.monotonic() >= deadline:

@@ -8,6 +8,7 @@ from typing import Self
 
 from sqlalchemy.engine import Connection
 
+from dsn_processor.errors import StoreError
 from dsn_processor.record import queries, schema, sqlite, writing
 from dsn_processor.record.changes import Changes, compare
 from dsn_processor.record.entries import (
@@ -33,6 +34,8 @@ class Store:
     def __init__(self, connection: Connection, path: Path, closing: ExitStack) -> None:
         self._connection = connection
         self._closing = closing
+        self._path = path.absolute()
+        self._inode = sqlite.inode(self._path)
         self.name = str(path)
 
     @classmethod
@@ -76,9 +79,14 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; on disk when the block has ended."""
+        """All or nothing; on disk when the block has ended, and in the file that others find under its name."""
         with told(self.name), self._connection.begin():
             yield
+            if sqlite.inode(self._path) != self._inode:
+                raise StoreError(
+                    f"{self.name} was moved, removed or replaced while in use; nothing of the last step was stored: "
+                    "run this again once the right file is in its place"
+                )
 
     def add_messages(self, messages: Sequence[NewMessage]) -> list[int]:
         """Store mails whose identities are new, and distinct among themselves. Returns their ids, in order."""
@@ -92,7 +100,8 @@ class Store:
 
     def replace_report(self, report: NewReport) -> None:
         """Put today's answer in place of an older one, and count the mail as processed. The event of a recipient who
-        was there before keeps its id and its trust.
+        was there before keeps its id and its trust. An event is the first mail's to tell it: one that a later mail
+        held moves here.
         """
         writing.replace_report(self._connection, report)
 
@@ -151,10 +160,10 @@ class Store:
                 return
             after = page[-1]
 
-    def events_elsewhere(self, identities: Sequence[str], message_id: int) -> set[str]:
-        """Of these events, those that another mail than ``message_id`` has brought."""
+    def events_earlier(self, identities: Sequence[str], message_id: int) -> set[str]:
+        """Of these events, those that a mail before ``message_id`` has brought."""
         with self._reading() as connection:
-            return queries.events_elsewhere(connection, identities, message_id)
+            return queries.events_earlier(connection, identities, message_id)
 
     def events(self, wanted: EventFilter | None = None) -> Iterator[StoredEvent]:
         """The events asked for, newest first, read as they are consumed."""

@@ -1,11 +1,13 @@
 import json
+import random
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from dsn_processor import pipeline, reclassify
 from dsn_processor.cli import main
-from dsn_processor.facts import InboundMessage
+from dsn_processor.facts import InboundMessage, Reading
 from dsn_processor.pipeline import accept, take
 from dsn_processor.reading import read
 from dsn_processor.record.store import Store
@@ -213,6 +215,69 @@ def test_an_event_moves_to_the_other_mail_that_told_it(url, run, write_dsn, monk
         (2, None, "5.1.1"),
     ]
     assert json.loads(run("reclassify", "--json")[1])["changes"] == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_interrupted_and_run_again_the_events_are_as_if_all_had_come_in_today(
+    url, tmp_path, write_dsn, monkeypatch, seed
+):
+    """Five mails tell of the same recipients; before and today each of them yields others, or could not be read."""
+    draw = random.Random(seed)
+    addresses = [f"{name}@example.net" for name in "abcd"]
+    mails = [
+        InboundMessage(
+            raw=write_dsn(
+                number=n, recipient=addresses[0], others=addresses[1:], returned_id=f"<{n % 2}@example.com>"
+            ),
+            source=f"{n}.eml",
+        )
+        for n in range(5)
+    ]
+
+    def reader(broken):
+        found = {mail.raw: {a for a in addresses if draw.random() < 0.5} for mail in mails}
+        unread = {mail.raw for mail in mails if draw.random() < broken}
+
+        def read_some(raw, envelope=None):
+            if raw in unread:
+                raise ZeroDivisionError
+            reading = read(raw, envelope)
+            kept = [n for n, found_ in enumerate(reading.parsed.recipients) if found_.address in found[raw]]
+            recipients = tuple(reading.parsed.recipients[n] for n in kept)
+            verdicts = tuple(reading.verdicts[n] for n in kept)
+            return Reading(parsed=replace(reading.parsed, recipients=recipients), verdicts=verdicts)
+
+        return read_some
+
+    monkeypatch.setattr(pipeline, "read", reader(broken=0.2))
+    with Store.open(url) as store:
+        take(store, mails)
+    today = reader(broken=0)
+    monkeypatch.setattr(pipeline, "read", today)
+    monkeypatch.setattr(reclassify, "read", today)
+    monkeypatch.setattr(reclassify, "_BATCH", 2)
+    with Store.open(f"sqlite:///{tmp_path}/today.db") as store:
+        take(store, mails)
+        expected = held(store)
+    with Store.open(url) as store:
+        next(reclassify.reclassify(store, apply=True))  # and no further: the first batch alone is on disk
+        dry = [changed(result) for result in reclassify.reclassify(store, apply=False)]
+        assert [changed(result) for result in reclassify.reclassify(store, apply=True)] == dry
+        assert held(store) == expected
+        assert not any(result.changes.events for result in reclassify.reclassify(store, apply=True))
+
+
+def changed(result):
+    return [
+        (change.before and change.before.identity, change.after and change.after.identity)
+        for change in result.changes.events
+    ]
+
+
+def held(store):
+    """Each event and the mail that has it, and how many each mail repeats."""
+    events = {event.identity: event.message_id for event in store.events()}
+    return events, [store.report(n).repeated for n in store.message_ids()]
 
 
 def test_a_dry_run_needs_no_lock(filled, url, run):

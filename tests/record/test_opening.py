@@ -68,6 +68,30 @@ def test_a_second_writer_waits_then_says_who_is_in_the_way(url):
         Store.open(url, wait=0.05)
 
 
+def test_a_link_to_the_database_is_no_way_round_the_lock(url, tmp_path):
+    (tmp_path / "link.db").symlink_to("bounces.db")
+    with Store.open(url):
+        with pytest.raises(StoreBusyError, match=r"link\.db is in use"):
+            Store.open(f"sqlite:///{tmp_path}/link.db", wait=0.05)
+        assert Store.open(f"sqlite:///{tmp_path}/link.db", readonly=True).close() is None
+
+
+@pytest.mark.parametrize("instead", [None, b"another file"])
+def test_a_mail_is_not_taken_into_a_file_that_is_gone(url, tmp_path, instead):
+    """SQLite would write on into the file without a name, and the mail be lost with it."""
+    database, message = tmp_path / "bounces.db", InboundMessage(raw=b"Subject: x\n\n", source="x")
+    with Store.open(url) as store:
+        database.rename(tmp_path / "elsewhere.db")
+        if instead is not None:
+            database.write_bytes(instead)
+        with pytest.raises(StoreError, match="moved, removed or replaced while in use; nothing of the last"):
+            take(store, [message])
+        database.unlink(missing_ok=True)
+        (tmp_path / "elsewhere.db").rename(database)
+        assert store.stats().mails == 0
+        assert [outcome.duplicate for outcome in take(store, [message])] == [False]
+
+
 def test_a_second_writer_gets_its_turn(url, tmp_path):
     program = (
         "import sys; from dsn_processor.record.store import Store\n"
