@@ -54,8 +54,8 @@ def canonical_address(address: str) -> str:
     """The form of an address to look it up and compare by, not to write to: letter case folded, the domain in
     Unicode without a trailing dot, quotes that mean nothing taken off. Tags (``+x``) and dots are kept.
     """
-    if address.isascii() and '"' not in address and "xn--" not in address and "XN--" not in address:
-        return address.strip().lower().rstrip(".")
+    if address.isascii() and '"' not in address and "xn--" not in (folded := address.lower()):
+        return folded.strip().rstrip(".")
     local, at, domain = address.strip().rpartition("@")
     if not at:
         return _fold(domain)

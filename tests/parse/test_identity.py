@@ -81,6 +81,7 @@ def test_degenerate_mails_have_one(raw):
         ("b.o.b@example.net", "b.o.b@example.net"),
         ("bob@xn--bcher-kva.example", "bob@bücher.example"),
         ("bob@XN--BCHER-KVA.example", "bob@bücher.example"),
+        ("bob@Xn--Bcher-kva.example", "bob@bücher.example"),
         ("bob@BÜCHER.example", "bob@bücher.example"),
         ("bob@bu\u0308cher.example", "bob@bücher.example"),
         ("bob@straße.example", "bob@straße.example"),
