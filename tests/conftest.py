@@ -1,5 +1,7 @@
 """Mails written for a test, and a database for it."""
 
+from pathlib import Path
+
 import pytest
 
 
@@ -11,6 +13,21 @@ def _no_settings_from_outside(monkeypatch):
 @pytest.fixture
 def url(tmp_path):
     return f"sqlite:///{tmp_path}/bounces.db"
+
+
+@pytest.fixture
+def peak():
+    """The head of a program: ``peak()`` is the most memory it held so far, in MiB.
+
+    Not ru_maxrss: on Linux a new process inherits there what its parent held, so a large test run would be measured.
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of memory is read from /proc")
+    return """
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
+"""
 
 
 @pytest.fixture
