@@ -123,7 +123,7 @@ def _print_mail(message: "InboundMessage", reading: "Reading") -> None:
 
 
 def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
-    from dsn_processor.cli.render import print_table, print_text
+    from dsn_processor.cli.render import print_stacked, print_text
 
     who = f"{recipient.address}: " if recipient.address else ""
     print_text(
@@ -148,7 +148,7 @@ def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
             f"  blocked by: {' '.join(filter(None, (block.mechanism, block.list, block.ip, block.url)))}"
         )
     print_text("")
-    print_table(
+    print_stacked(
         _COLUMNS,
         [
             (

@@ -20,7 +20,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="take one mail from an MTA's pipe",
         description="Stores one mail from standard input, with the envelope from $SENDER, $RECIPIENT and "
         "$ORIGINAL_RECIPIENT. Whatever fails exits 75, so that the MTA keeps the mail and tries again.",
-        epilog='example, in /etc/aliases: bounces: "|dsn-processor ingest - --db sqlite:////var/lib/dsn/dsn.db"',
+        epilog='example, in /etc/aliases: bounces: "|/path/to/dsn-processor ingest - --db sqlite:////var/lib/dsn/dsn.db"',
     )
     command.add_argument("source", choices=["-"], metavar="-", help="read standard input")
     command.add_argument("--db", metavar="URL", help="the database; name its file by an absolute path")

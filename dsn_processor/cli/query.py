@@ -23,7 +23,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     events = commands.add_parser(
         "events",
         help="list what happened to recipients",
-        description=f"Lists events, the newest first. On a terminal {_SCREEN} at most, unless --limit says otherwise.",
+        description=f"Lists events, the newest first; times are UTC. On a terminal {_SCREEN} at "
+        "most, unless --limit says otherwise, and what fits: --json has all.",
         epilog="example: dsn-processor events --type hard --since 7d --json | jq -r .address",
     )
     events.add_argument(
@@ -49,7 +50,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     show = commands.add_parser(
         "show",
         help="show one mail and what was made of it",
-        description="Shows one mail and what was made of it. `events` and `replay` name the ids.",
+        description="Shows one mail and what was made of it. `events` names the ids.",
     )
     show.add_argument("id", type=_limit, metavar="ID", help="the mail's id")
     show.add_argument("--raw", action="store_true", help="the mail itself, byte by byte as it came")
@@ -59,14 +60,18 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stats.set_defaults(run=run_stats)
 
     for command in (events, show, stats):
-        command.add_argument("--db", metavar="URL", help="the database (default: $DSN_PROCESSOR_DB)")
+        command.add_argument(
+            "--db",
+            metavar="URL",
+            help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
+        )
         command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run_events(args: argparse.Namespace) -> int:
     from dsn_processor.cli.describe import describe_event, event_row
     from dsn_processor.cli.output import JsonLines
-    from dsn_processor.cli.render import is_terminal, print_table
+    from dsn_processor.cli.render import is_terminal, print_fitted, print_table
 
     limit = args.limit
     if limit is None and not args.json and is_terminal():
@@ -79,7 +84,11 @@ def run_events(args: argparse.Namespace) -> int:
                 out.write(describe_event(event))
             out.flush()
             return 0
-        print_table(_COLUMNS, map(event_row, store.events(wanted)))
+        rows = map(event_row, store.events(wanted))
+        if is_terminal():
+            print_fitted(_COLUMNS, rows, least=_COLUMNS.index("status"))
+        else:
+            print_table(_COLUMNS, rows)
         if args.limit is None and limit is not None and (there := store.count_events(wanted)) > limit:
             print(f"the newest {limit} of {there}; --limit {there} shows all", file=sys.stderr)
     return 0

@@ -18,7 +18,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Reads all stored mail again, the waiting and the quarantined too, with today's parser and rules; "
         "lists the answers that change, and stores them unless --dry-run.",
     )
-    command.add_argument("--db", metavar="URL", help="the database (default: $DSN_PROCESSOR_DB)")
+    command.add_argument(
+        "--db",
+        metavar="URL",
+        help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
+    )
     command.add_argument("--dry-run", action="store_true", help="only list what would change")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)

@@ -78,9 +78,26 @@ def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     Console(highlight=False).print(table)
 
 
-def print_fitted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_stacked(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table whose last column is long and wanted whole: on a terminal it gets a line of its own below each row."""
+    if not is_terminal():
+        print_table(columns, rows)
+        return
+    cells = [[_cell(value) for value in row] for row in rows]
+    lines = plain_lines(columns[:-1], [row[:-1] for row in cells])
+    _print_line(next(lines))
+    indent = " " * (max(len(row[0]) for row in [columns, *cells]) + _GAP)
+    for line, row in zip(lines, cells, strict=True):
+        _print_line(line)
+        _print_line(indent + row[-1])
+
+
+def print_fitted(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, least: int | None = None
+) -> None:
     """A table with one line for each row: the last column gets what the others leave of the width, and is cut, or
-    left out where a terminal is too narrow for it.
+    left out where a terminal is too narrow for it. So are those before it, down to ``least`` columns; then the widest
+    are cut.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not is_terminal():
@@ -97,14 +114,25 @@ def print_fitted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     console = Console(highlight=False)
     widths = [min(max(map(len, column)), _WIDEST) for column in zip(columns, *cells, strict=True)][:-1]
     left = console.width - sum(widths) - _GAP * len(widths)
+    shown = len(columns)
     if left < _NARROWEST:  # a stub of a column tells nothing
-        columns, cells = columns[:-1], [row[:-1] for row in cells]
+        shown = _fit(widths, console.width, least or len(widths))
+    columns, cells = columns[:shown], [row[:shown] for row in cells]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for name, width in zip(columns, [*widths, left], strict=False):
+    for name, width in zip(columns, [*widths, left][:shown], strict=True):
         table.add_column(Text(name), no_wrap=True, overflow="ellipsis", width=width)
     for row in cells:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console.print(table)
+
+
+def _fit(widths: list[int], room: int, least: int) -> int:
+    """Leave out the last columns, down to ``least``, then narrow the widest. Gives how many are left."""
+    while len(widths) > least and sum(widths) + _GAP * len(widths) > room:
+        widths.pop()
+    while sum(widths) + _GAP * len(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return len(widths)
 
 
 def _cell(value: object) -> str:

@@ -28,7 +28,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="example: dsn-processor replay ~/Maildir bounces.mbox --table",
     )
     command.add_argument("paths", nargs="+", metavar="PATH")
-    command.add_argument("--db", metavar="URL", help="the database (default: $DSN_PROCESSOR_DB)")
+    command.add_argument(
+        "--db",
+        metavar="URL",
+        help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
+    )
     command.add_argument("--table", action="store_true", help="list who failed or waits, and why")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
     command.set_defaults(run=run)
@@ -74,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(describe_tally(tally, seconds, interrupted=interrupted)))
     else:
-        failures.print()
+        failures.print(args.db)
         print_tally(tally, seconds, name)
     if interrupted:
         complain(
@@ -103,13 +107,17 @@ class Failures:
             else:
                 self._more += 1
 
-    def print(self) -> None:
-        from dsn_processor.cli.render import print_fitted
+    def print(self, db: str | None) -> None:
+        """``db`` is the option as given, for the command that is recommended to work as it stands."""
+        import shlex
+
+        from dsn_processor.cli.render import print_fitted, print_text
 
         if self._rows:
             print_fitted(_COLUMNS, self._rows)
             if self._more:
-                print(f"and {self._more} more: dsn-processor events lists them")
+                option = "" if db is None else f" --db {shlex.quote(db)}"
+                print_text(f"and {self._more} more: dsn-processor events{option} lists them")
             print()
 
 
