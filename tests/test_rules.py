@@ -111,3 +111,15 @@ def test_missing_broken_or_stale_compiled_tables_are_not_used(content, tmp_path,
 def test_the_book_holds_every_row():
     assert sorted(default_book().rules) == sorted(RuleBook(rules.load()).rules)
     assert len(default_book().rules) == len(ROWS)
+
+
+def test_a_mistake_in_a_row_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    for name in rules.FILES:
+        (tmp_path / name).write_bytes(Path(rules.FOLDER, name).read_bytes())
+    (tmp_path / "texts.toml").write_text(
+        '[[rule]]\nid = "x"\nreason = "no_such"\ntext = ["x"]\nseen = ["x"]\n'
+    )
+    monkeypatch.setattr(rules, "FOLDER", str(tmp_path))
+    assert compiler.main() == 1
+    told = capsys.readouterr().err
+    assert told.startswith("texts.toml: rule x: reason = 'no_such' is unknown") and told.count("\n") == 1

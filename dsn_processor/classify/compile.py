@@ -18,6 +18,7 @@ from dsn_processor.classify.rules import (
     parse_tables,
     read_files,
 )
+from dsn_processor.errors import RulesError
 
 
 def render() -> str:
@@ -50,7 +51,18 @@ def _joined(lines: list[str]) -> str:
     return ",\n".join(lines)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Write the file; a mistake in a row is told in one line."""
+    try:
+        text = render()
+    except RulesError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     with open(COMPILED, "w", encoding="utf-8") as file:  # noqa: PTH123  a plain path, as the tables' are
-        file.write(render())
+        file.write(text)
     sys.stdout.write("wrote compiled.json\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -477,5 +477,4 @@ def test_memory_stays_flat(tmp_path, url, write_dsn, peak):
     )
     code, most = map(int, ran.stderr.split()[-2:])
     assert (code, json.loads(ran.stdout)["new"]) == (0, 20_000)
-    print("PEAK", most)
     assert most < 200
