@@ -122,4 +122,5 @@ def test_a_mistake_in_a_row_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(rules, "FOLDER", str(tmp_path))
     assert compiler.main() == 1
     told = capsys.readouterr().err
-    assert told.startswith("texts.toml: rule x: reason = 'no_such' is unknown") and told.count("\n") == 1
+    assert told.startswith("texts.toml: rule x: reason = 'no_such' is unknown")
+    assert told.count("\n") == 1
