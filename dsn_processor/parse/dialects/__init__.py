@@ -14,7 +14,7 @@ from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.returned import split_text
-from dsn_processor.parse.signals import text_action
+from dsn_processor.parse.signals import came_back, text_action
 from dsn_processor.parse.words import TEXTS, contains
 from dsn_processor.terms import Action
 
@@ -109,6 +109,8 @@ def _returned_to(mail: Mail) -> list[RecipientReport]:
 
 
 def _flufl(mail: Mail) -> list[RecipientReport]:
+    if not came_back(mail):
+        return []  # its patterns also fit mail that only speaks of failures
     found = flufl_recipients(mail)
     return [
         replace(_report(Found(address, ""), mail.notice, action, alone=len(found) == 1), origin="flufl")
