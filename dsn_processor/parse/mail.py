@@ -7,7 +7,7 @@ from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, re
 from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
-from dsn_processor.parse.mime import Part, parse_mime
+from dsn_processor.parse.mime import Part, lf_lines, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
 
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
@@ -92,16 +92,6 @@ class Mail:
     @cached_property
     def subject(self) -> str:
         return self.fields.text("subject") or ""
-
-
-def lf_lines(raw: bytes) -> bytes:
-    """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
-    if b"\r" not in raw:
-        return raw
-    if b"\r\r" in raw:
-        raw = raw.replace(b"\r\r\n", b"\n")
-    raw = raw.replace(b"\r\n", b"\n")
-    return raw.replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
 def clip_lines(text: str) -> str:

@@ -61,20 +61,26 @@ class Part:
         encoding = field[1].lower() if field else ""
         if encoding == "base64":
             data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
-            return _decode_base64(data)[:limit].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            return lf_lines(_decode_base64(data)[:limit])
         if encoding == "quoted-printable":
             data = self.raw[self.start : min(self.end, self.start + limit * 3)]
-            return (
-                binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit]
-                .replace(b"\r\n", b"\n")
-                .replace(b"\r", b"\n")
-            )
+            return lf_lines(binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit])
         return self.raw[self.start : min(self.end, self.start + limit)]
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
         plain = _CHARSET.search(self._type)
         return decode(self.body(limit), plain[1] if plain else parameter(self._type, "charset"))
+
+
+def lf_lines(raw: bytes) -> bytes:
+    """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
+    if b"\r" not in raw:
+        return raw
+    if b"\r\r" in raw:
+        raw = raw.replace(b"\r\r\n", b"\n")
+    raw = raw.replace(b"\r\n", b"\n")
+    return raw.replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
 def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
