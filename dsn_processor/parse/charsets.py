@@ -42,6 +42,7 @@ _ALLOWED = re.compile(
     r"iso-?8859-(?:[1-9]|1[0-6])|koi8-[rut]|gb18030|big5hkscs|euc-jp|iso-?2022[-_](?:jp(?:_ext|-[123])?|kr)|hz-gb-2312|"
     r"hz|mac-roman|mac-cyrillic)\Z"
 )
+_WIDE = frozenset({"utf-16", "utf-16le", "utf-16be", "utf-32"})
 _ESCAPE_JP = re.compile(rb"\x1b\$[@B]")
 
 
@@ -54,6 +55,8 @@ def decode(data: bytes, charset: str | None = None) -> str:
     ):
         return data.decode("ascii")
     label = _codec(charset)
+    if label in _WIDE and data.isascii() and b"\0" not in data:
+        return data.decode("ascii")  # one byte a character, whatever the label says
     if label not in {None, "ascii"}:
         try:
             return data.decode(label or "ascii")

@@ -14,8 +14,13 @@ TEXT_LIMIT = 256_000  # bytes of text that are decoded
 LINE_LIMIT = 1_000  # characters of a line that are looked at
 
 _LONG_LINE = re.compile(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
-_FEEDBACK = "message/feedback-report"
-_DISPOSITION = "message/disposition-notification"
+# The returned message below the fields, the delimiter between them being lost.
+_RETURNED_BELOW = re.compile(
+    rb"^content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)", re.IGNORECASE | re.MULTILINE
+)
+STATUS_TYPE = "message/delivery-status"
+FEEDBACK_TYPE = "message/feedback-report"
+DISPOSITION_TYPE = "message/disposition-notification"
 
 
 class Mail:
@@ -25,27 +30,28 @@ class Mail:
     """
 
     def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
-        raw = lf_lines(raw).lstrip(b"\n")
+        raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
         self.envelope = envelope or Envelope()
         self.defects: list[Defect] = []
         self.parts = parse_mime(raw, self.defects)
         self.root = self.parts[0]
         self.fields = Fields(self.root.head)
+        self.sort_parts()
+
+    def sort_parts(self) -> None:
+        """Find out what each part is, by its type."""
         self.status_parts: list[Part] = []
         self.returned_part: Part | None = None
         self.feedback_part: Part | None = None
         self.disposition_part: Part | None = None
         self.text_parts: list[Part] = []
-        self._sort_parts()
-
-    def _sort_parts(self) -> None:
         for part in self.parts:
             kind = part.content_type
             if kind in STATUS_TYPES:
                 self.status_parts.append(part)
-            elif kind == _FEEDBACK:
+            elif kind == FEEDBACK_TYPE:
                 self.feedback_part = self.feedback_part or part
-            elif kind == _DISPOSITION:
+            elif kind == DISPOSITION_TYPE:
                 self.disposition_part = self.disposition_part or part
             elif kind in RETURNED_TYPES and part is not self.root:
                 self.returned_part = self.returned_part or part
@@ -82,7 +88,7 @@ class Mail:
     def status_fields(self) -> StatusFields:
         if not self.status_parts:
             return StatusFields()
-        texts = [part.body(STATUS_LIMIT).decode("latin-1") for part in self.status_parts]
+        texts = [_status_text(part.body(STATUS_LIMIT)) for part in self.status_parts]
         return read_status("\n\n".join(texts)[:STATUS_LIMIT], self.defects)
 
     @cached_property
@@ -92,6 +98,21 @@ class Mail:
     @cached_property
     def subject(self) -> str:
         return self.fields.text("subject") or ""
+
+
+def without_nul(raw: bytes) -> bytes:
+    """``raw`` without NUL, which no mail may hold (RFC 5322 section 4)."""
+    return raw.replace(b"\0", b"") if b"\0" in raw else raw
+
+
+def _status_text(body: bytes) -> str:
+    """The status fields, carried as latin-1. QUIRK: gateways that convert every part to UTF-16."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:100]:
+        big = body.startswith((b"\xfe\xff", b"\x00"))
+        body = body.decode("utf-16be" if big else "utf-16le", "replace").removeprefix("\ufeff").encode()
+    if match := _RETURNED_BELOW.search(body):
+        body = body[: match.start()]
+    return body.decode("latin-1")
 
 
 def clip_lines(text: str) -> str:

@@ -9,7 +9,14 @@ from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import read_disposition
 from dsn_processor.parse.returned import message_id
-from dsn_processor.parse.signals import came_back, is_forward, looks_returned, report_score, wrapped_report
+from dsn_processor.parse.signals import (
+    came_back,
+    is_damaged,
+    is_forward,
+    looks_returned,
+    report_score,
+    wrapped_report,
+)
 from dsn_processor.parse.words import COMPLAINTS, contains
 from dsn_processor.terms import STRENGTH, Kind
 
@@ -19,6 +26,10 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
     mail = Mail(raw, envelope)
     if (wrapped := wrapped_report(mail)) is not None:
         mail = Mail(wrapped, envelope)
+    if is_damaged(mail):
+        from dsn_processor.parse.salvage import salvage  # noqa: PLC0415  few mails need it
+
+        salvage(mail)
     if mail.feedback_part is not None:
         return _complaint(mail)
     if mail.status_parts and not is_forward(mail):
@@ -32,6 +43,10 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
 
 
 def _complaint(mail: Mail) -> ParsedMessage:
+    if mail.returned_part is None:
+        from dsn_processor.parse.salvage import salvage_returned  # noqa: PLC0415  few mails need it
+
+        salvage_returned(mail)
     feedback = read_feedback(mail)
     assert feedback is not None
     return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)

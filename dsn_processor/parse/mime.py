@@ -24,6 +24,42 @@ _BOUNDARY_GUESS = re.compile(
     rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
 )
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
+# A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
+# is the empty line with blanks added to it.
+_NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
+_NO_FIELD_LIMIT = 8
+_FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
+_ODD_LINE = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
+# What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
+_ROOT_FIELD = re.compile(
+    rb"^(?:from|to|subject|date|message-id|received|return-path|auto-submitted|mime-version|content-[a-z-]{1,30})[ \t]*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PART_FIELD = re.compile(rb"^(?:content-[a-z-]{1,30}|mime-version)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# Where a mail with no usable Content-Type begins with the first delimiter all the same.
+_BARE_MULTIPART = re.compile(
+    rb"\s*(?:this is [^\n]{0,40}(?:mime|multi-?part)[^\n]*\n(?:[^\n-][^\n]*\n|\n){0,3})?"
+    rb"--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)",
+    re.IGNORECASE,
+)
+# Parts that hold fields, and the fields that show that the empty line between the part's header and them is lost.
+_MACHINE_TYPES = ("message/delivery-status", "message/global-delivery-status", "message/feedback-report", "message/disposition-notification")  # fmt: skip
+_MACHINE_FIELD = re.compile(
+    r"^(?:reporting-(?:mta|ua)|(?:original|final)-recipient|original-envelope-id|action|status|diagnostic-code|arrival-date"
+    r"|feedback-type|user-agent|disposition)[ \t]*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_KNOWN_TYPES = (
+    "text/",
+    "multipart/",
+    "message/",
+    "application/",
+    "image/",
+    "audio/",
+    "video/",
+    "font/",
+    "model/",
+)
 _SOFT_BREAK = re.compile(rb"=[ \t]*\n")
 
 
@@ -42,18 +78,24 @@ class Part:
         self.end = end
         self.children: list[Part] = []
         self.boundary: str | None = None
-        head_end, self.start = _header_span(raw, start, end)
+        head_end, self.start = _header_span(raw, start, end, _PART_FIELD if depth else _ROOT_FIELD)
         self.head = raw[start:head_end].decode("latin-1")
         field = _CONTENT_TYPE.search(self.head)
         self._type = value = unfold(field[1]) if field else ""
         match = _TYPE.match(value)
-        self.content_type = match[1].lower() if match else default_type
+        kind = match[1].lower() if match else default_type
+        self.content_type = kind if kind.startswith(_KNOWN_TYPES) else "text/plain"
+        if self.content_type in _MACHINE_TYPES and (first := _MACHINE_FIELD.search(self.head)):
+            self.start = start + first.start()
+            self.head = self.head[: first.start()]
         if "boundary" in value.lower():
             plain = _BOUNDARY.search(value)
             self.boundary = plain[1] if plain else parameter(value, "boundary")
             # Only a multipart has a boundary, however its type is spelt.
             if self.boundary and not self.content_type.startswith(("multipart/", "message/")):
                 self.content_type = "multipart/mixed"
+        elif not depth and match is None and _BARE_MULTIPART.match(raw, self.start, end):
+            self.content_type = "multipart/mixed"
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
@@ -112,14 +154,33 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     return parts
 
 
-def _header_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
+def _header_span(raw: bytes, start: int, end: int, known: re.Pattern[bytes]) -> tuple[int, int]:
     """Where the header block ends, and where the body begins (RFC 5322 section 2.1: after the first empty line)."""
     if raw.startswith(b"\n", start):
         return start, min(start + 1, end)
     blank = raw.find(b"\n\n", start, end)
-    if blank < 0:
-        return end, end
-    return min(blank + 1, start + HEADER_LIMIT), blank + 2
+    stop, body = (end, end) if blank < 0 else (blank + 1, blank + 2)
+    stop = min(stop, start + HEADER_LIMIT)
+    if _ODD_LINE.search(raw, max(0, start - 1), stop):
+        return _repaired_span(raw, start, stop, body, known)
+    return stop, body
+
+
+def _repaired_span(raw: bytes, start: int, stop: int, body: int, known: re.Pattern[bytes]) -> tuple[int, int]:
+    """The header block's span where its end is blurred: it ends at a delimiter line, at a line of blanks, or where two
+    lines follow one another that are no fields, unless fields of a header come after.
+    """
+    for count, odd in enumerate(_NO_FIELD.finditer(raw, start, stop)):
+        if count >= _NO_FIELD_LIMIT or odd.end() == odd.start():
+            break
+        if odd[0].startswith(b"--") and _PART_FIELD.match(raw, odd.end(), stop):
+            return odd.start(), odd.start()
+        blanks = not odd[0].strip()
+        if not blanks and _FIELD_NAME.match(raw, odd.end(), stop):
+            continue
+        if known.search(raw, odd.end(), stop) is None:
+            return odd.start(), odd.end() if blanks else odd.start()
+    return stop, body
 
 
 def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:

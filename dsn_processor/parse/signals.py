@@ -94,6 +94,14 @@ def wrapped_report(mail: Mail) -> bytes | None:
     return inner if _REPORT_TYPE.search(inner, 0, _HEAD) else None
 
 
+def is_damaged(mail: Mail) -> bool:
+    """A mail of several parts, by its type or its author a report, none of whose parts is machine-readable by type."""
+    if not mail.root.children or mail.status_parts or mail.feedback_part or mail.disposition_part:
+        return False
+    kind = (mail.fields.raw("content-type") or "").lower()
+    return "report" in kind or is_null_sender(mail) or is_daemon(mail)
+
+
 def is_forward(mail: Mail) -> bool:
     """A person's forward of or answer to a report, which is no report."""
     return _FORWARDED.match(mail.subject) is not None and not is_daemon(mail) and not is_null_sender(mail)

@@ -1,0 +1,93 @@
+"""Parts of a report whose type or delimiter was damaged on the way, known again by the fields they hold.
+
+Asked only where a program wrote the mail and none of its parts is machine-readable by its type.
+"""
+
+import re
+
+from dsn_processor.facts import Defect
+from dsn_processor.parse.mail import DISPOSITION_TYPE, FEEDBACK_TYPE, STATUS_TYPE, Mail
+from dsn_processor.parse.mime import Part
+from dsn_processor.parse.returned import RETURNED_TYPES
+
+_LOOK = 4_000  # bytes of a part in which its fields show
+_SEARCH = 256_000  # bytes of a text in which a part that ran into it is looked for
+_PARTS = 10  # parts that are looked at
+
+_FIRST = re.compile(
+    rb"\s*(?:reporting-(?:mta|ua)|original-envelope-id|(?:final|original)-recipient|arrival-date|received-from-mta"
+    rb"|dsn-gateway|feedback-type|user-agent|version)[ \t]*:",
+    re.IGNORECASE,
+)
+_ROLES = (
+    (re.compile(rb"^feedback-type[ \t]*:", re.IGNORECASE | re.MULTILINE), FEEDBACK_TYPE),
+    (re.compile(rb"^disposition[ \t]*:", re.IGNORECASE | re.MULTILINE), DISPOSITION_TYPE),
+    (re.compile(rb"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE), STATUS_TYPE),
+)
+# The header of a part that ran into the one before it, with what is left of the delimiter line.
+_RAN_IN = re.compile(
+    rb"(?:^[^\n]{0,6}--[^\n]*\n)?^content-type:[ \t]*(?:message/(?:(?:global-)?delivery-status|feedback-report"
+    rb"|disposition-notification|rfc822)|text/rfc822-headers)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADER = re.compile(
+    rb"\s*(?:return-path|received|message-id|from|date|to|subject|mime-version|dkim-signature)[ \t]*:",
+    re.IGNORECASE,
+)
+
+
+def salvage(mail: Mail) -> None:
+    """Give the parts of a report the roles that their fields show."""
+    found = False
+    for part in [part for part in mail.parts if not part.children][:_PARTS]:
+        for piece in _pieces(part):
+            kind = _shown_type(piece)
+            found = found or kind is not None
+            piece.content_type = kind or piece.content_type
+            if piece is not part:
+                mail.parts.append(piece)
+    if found:
+        mail.defects.append(Defect("part_recognised_by_its_fields"))
+        mail.sort_parts()
+
+
+def salvage_returned(mail: Mail) -> None:
+    """The last part of a complaint is what it is about, whatever its type says (RFC 5965 section 2)."""
+    last = mail.parts[-1]
+    if last is not mail.root and last is not mail.feedback_part and _HEADER.match(_start(last)):
+        mail.returned_part = last
+
+
+def _pieces(part: Part) -> list[Part]:
+    """The part, and the parts that ran into its text."""
+    pieces = [part]
+    if not part.content_type.startswith("text/"):
+        return pieces
+    while len(pieces) < _PARTS:
+        last = pieces[-1]
+        match = _RAN_IN.search(part.raw, last.start, min(last.end, last.start + _SEARCH))
+        if match is None:
+            break
+        begin = match.start() if match[0][:1] in b"cC" else part.raw.index(b"\n", match.start()) + 1
+        piece = Part(part.raw, begin, last.end, part.depth)
+        last.end = match.start()
+        pieces.append(piece)
+    return pieces
+
+
+def _shown_type(part: Part) -> str | None:
+    if part.content_type in RETURNED_TYPES:
+        return None
+    start = _start(part)
+    if not _FIRST.match(start):
+        return None
+    return next((kind for pattern, kind in _ROLES if pattern.search(start)), None)
+
+
+def _start(part: Part) -> bytes:
+    start = part.body(_LOOK)
+    return (
+        start.replace(b"\0", b"").lstrip(b"\xff\xfe")
+        if start[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in start
+        else start
+    )
