@@ -37,7 +37,7 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         report,
         address=address,
         original=report.original or origin,
-        explanation=join_lines(words),
+        explanation=join_lines(f"{report.explanation}\n{words}" if report.explanation else words),
         status=merged_status(report.status, words),
         reply_code=report.reply_code or find_reply_code(words),
         smtp_command=find_command(told) or find_command(words),
