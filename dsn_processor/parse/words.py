@@ -32,7 +32,7 @@ SUBJECTS = (
     "processing error", "automatically rejected", "rejected mail", "rejected message", "mail rejected", "message rejected", "bounced", "bounce message",
     "user unknown", "host unknown", "unknown user", "unknown address", "nameserver error", "warning: message", "transient failure", "delayed mail", "delayed:",
     "mail delayed", "email bounce", "relayed:", "relay:", "delivered:", "success notice", "problem delivering", "problem with your message", "loop alert", "error sending message",
-    "virus found in", "virus in your", "virus in mail", "virus in message", "virus detected", "virus warning",
+    "rejected posting", "request to mailing list", "was rejected", "not distributed", "virus found in", "virus in your", "virus in mail", "virus in message", "virus detected", "virus warning",
     "unzustellbar", "zustellung", "nicht zugestellt", "zustellbar", "unzustellbare", "fehler bei der nachricht", "verzögert", "rückläufer",
     "non remis", "non distribu", "échec de", "echec de", "non délivr", "non livr", "retour de courrier", "remise différée", "impossible de remettre", "notification d'état",
     "no se puede entregar", "no entregado", "error de entrega", "devuelto", "no se ha podido entregar", "falló la entrega", "no se pudo entregar", "notificación de estado",
@@ -126,6 +126,8 @@ NOTICES = (
     "** problem",
     "** recovery",
     "spam digest",
+    "awaits moderator approval",
+    "is awaiting moderation",
 )
 
 #: Words of complaints that providers write in their own form.
