@@ -17,11 +17,17 @@ STATUS_TYPES = frozenset(
 STATUS_LIMIT = 1_000_000  # bytes of a delivery-status part that are read
 BLOCK_LIMIT = 10_000  # recipient blocks that are read
 
-_FIELD = re.compile(r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n[ \t]+.*)*)", re.MULTILINE)
+# A field with its folded lines. QUIRK: lines of a reply that lost their indentation begin with its code.
+_FIELD = re.compile(
+    r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+|[245]\d\d[- ]).*)*)", re.MULTILINE
+)
+# ... and those behind a blank line go on all the same.
+_GOES_ON = re.compile(r"[ \t]*[245]\d\d[- ].*(?:\n[ \t]+.*)*")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 # Cisco's own words before the reply it heard: "5.1.0 - Unknown address error 550-..."
 _CISCO = re.compile(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
+_STATUS_COMMENT = re.compile(r"\d[ \t]+\(([^()]*[A-Za-z][^()]*)\)\s*\Z")
 _WORD = re.compile(r"[A-Za-z]+")
 _IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
 _RECIPIENT_FIELDS = _IDENTIFYING | {
@@ -64,6 +70,8 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
     current: Group | None = None
     for block in _BLANK_LINES.split(text.strip("\n")):
         fresh = True
+        if current is not None and "diagnostic-code" in current and (rest := _GOES_ON.match(block)):
+            current["diagnostic-code"] = f"{current['diagnostic-code']}\n{rest[0]}"[:VALUE_LIMIT]
         for name, value in _FIELD.findall(block):
             key = name.lower()
             if key in _IDENTIFYING and (current is None or key in current or (fresh and key != "action")):
@@ -134,6 +142,7 @@ def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> R
         reply_code=_reply_code(group, diagnostic),
         diagnostic_code=diagnostic,
         diagnostic_type=diagnostic_type,
+        explanation="" if diagnostic else _status_comment(group.get("status")),
         remote_mta=host_name(group.get("remote-mta")),
         last_attempt_date=iso_date(group.get("last-attempt-date")),
         will_retry_until=iso_date(group.get("will-retry-until")),
@@ -197,6 +206,12 @@ def stated_status(value: str | None) -> str | None:
     if match is None:
         return find_status(value) if value else None
     return canonical_status(*match.groups())
+
+
+def _status_comment(value: str | None) -> str:
+    """The words of "4.4.3 (example.net: host name lookup failure)", a comment after the code (RFC 3464 section 2.3.4)."""
+    match = _STATUS_COMMENT.search(value) if value else None
+    return match[1] if match else ""
 
 
 def merged_status(stated: str | None, diagnostic: str | None) -> str | None:

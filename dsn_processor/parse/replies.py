@@ -31,6 +31,7 @@ _ANNOUNCING = (
     "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
     "내용:", "사유:",
 )  # fmt: skip
+_QUOTED = re.compile(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quotes a reply
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
 _CONTINUATION = re.compile(
@@ -117,7 +118,8 @@ def find_reply_code(text: str) -> int | None:
 
 def _announced_code(text: str) -> re.Match[str] | None:
     for match in _CODE_ALONE.finditer(text):
-        if _is_announced(text[max(0, match.start() - _LOOK_BACK) : match.start()]):
+        before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
+        if _is_announced(before) or _QUOTED.match(text, match.end()):
             return match
     return None
 

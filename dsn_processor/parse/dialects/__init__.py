@@ -6,15 +6,16 @@ from dataclasses import replace
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.dialects.notification import read_notification
-from dsn_processor.parse.dialects.plain import Found, find_recipients
+from dsn_processor.parse.dialects.plain import Found, excluded_addresses, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
+from dsn_processor.parse.mime import Part
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.returned import split_text
-from dsn_processor.parse.signals import came_back, text_action
+from dsn_processor.parse.signals import came_back, is_daemon, text_action
 from dsn_processor.parse.words import TEXTS, contains
 from dsn_processor.terms import Action
 
@@ -22,13 +23,21 @@ STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a tex
 _RECIPIENT_FIELD = re.compile(
     r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE
 )
+# A header block in a text that begins with a trace field and calls what follows a report.
+_REPORT_HEAD = re.compile(
+    r"^(?:Return-Path|Received|From|Date):[^\n]*\n(?:[^\n]+\n){0,60}?Content-Type:[ \t]*multipart/report",
+    re.IGNORECASE | re.MULTILINE,
+)
 OTHER_PARTS = 4  # text parts in which a report is looked for
+STATUS_FILE = 20_000  # bytes of an attached file that may be a delivery status
 NOTICE = 6_000  # characters of a notice that may explain a recipient
 
 
 def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
     """The recipients of a report in plain text, by the first reader that finds any."""
-    for reader in (read_notification, _status_in_text, _plain, _in_other_parts, _returned_to, _flufl):
+    for reader in (
+        read_notification, _status_in_text, _plain, _in_other_parts, _quoted_report, _in_subject, _returned_to, _flufl
+    ):  # fmt: skip
         reports = reader(mail)
         if reports:
             return tuple(reports)
@@ -37,8 +46,8 @@ def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
 
 def _status_in_text(mail: Mail) -> list[RecipientReport]:
     """Delivery-status fields in a part of another type, or in the text."""
-    for part in mail.text_parts:
-        text = mail.notice if part is mail.text_parts[0] else split_text(part.text(TEXT_LIMIT))[0]
+    for part in [*mail.text_parts, *_attached(mail)]:
+        text = mail.notice if part in mail.text_parts[:1] else split_text(part.text(TEXT_LIMIT))[0]
         match = _RECIPIENT_FIELD.search(text)
         if match is None:
             continue
@@ -50,6 +59,14 @@ def _status_in_text(mail: Mail) -> list[RecipientReport]:
             mail.defects.append(Defect("status_in_text"))
             return with_explanations(reports, mail)
     return []
+
+
+def _attached(mail: Mail) -> list[Part]:
+    """QUIRK: gateways that attach the delivery status as a file of no particular type."""
+    if mail.status_parts:
+        return []
+    files = [part for part in mail.parts if part.content_type == "application/octet-stream"]
+    return [part for part in files[:OTHER_PARTS] if part.end - part.start <= STATUS_FILE]
 
 
 def _plain(mail: Mail) -> list[RecipientReport]:
@@ -71,7 +88,34 @@ def _in_other_parts(mail: Mail) -> list[RecipientReport]:
 def _reports(mail: Mail, notice: str) -> list[RecipientReport]:
     found = find_recipients(mail, notice)
     action = text_action(mail)
-    return [_report(one, notice, action, alone=len(found) == 1) for one in found]
+    # Where the addresses stand in a bare list, what the notice says is said of all of them.
+    common = len(found) == 1 or not any(one.words for one in found)
+    return [_report(one, notice, action, alone=common) for one in found]
+
+
+def _quoted_report(mail: Mail) -> list[RecipientReport]:
+    """QUIRK: relays that write a letter of their own above a report that they quote whole."""
+    if not came_back(mail):
+        return []
+    match = _REPORT_HEAD.search(mail.text)
+    if match is None:
+        return []
+    inner = Mail(mail.text[match.start() :].encode("utf-8"))
+    if not is_daemon(inner) or not inner.status_parts:
+        return []
+    mail.defects.append(Defect("report_quoted"))
+    return with_explanations(recipient_reports(inner.status_fields, mail.defects), inner)
+
+
+def _in_subject(mail: Mail) -> list[RecipientReport]:
+    """Only the subject names the recipient: "Your message to list@example.net was rejected"."""
+    if mail.status_parts:
+        return []
+    excluded = excluded_addresses(mail)
+    addresses = [one for one in addresses_in(mail.subject) if one.casefold() not in excluded]
+    if len(addresses) != 1:
+        return []
+    return [_report(Found(addresses[0], ""), mail.notice, text_action(mail), alone=True)]
 
 
 def _report(found: Found, notice: str, action: Action, *, alone: bool) -> RecipientReport:

@@ -128,11 +128,14 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
 
 
 def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
-    return [
-        Found(match["address"], words, made_from(words))
-        for match, words in _chunks(lines, _AT_START)
-        if _allowed(match["address"], excluded) and not _BOILER.search(lines_before(match))
-    ]
+    found, asides = [], []
+    for match, words in _chunks(lines, _AT_START):
+        before = lines_before(match)
+        if _allowed(match["address"], excluded) and not _BOILER.search(before):
+            # "Questions? help@example.net" names whom to ask; it counts only where nobody else is named.
+            aside = _ROLE.match(match["address"]) and any(letter.isalpha() for letter in before)
+            (asides if aside else found).append(Found(match["address"], words, made_from(words)))
+    return found or asides
 
 
 def lines_before(match: re.Match[str]) -> str:
@@ -165,7 +168,10 @@ def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
             if words:
                 break
             continue
-        if ("@" in line and pattern.match(line)) or _END.match(line):
+        if "@" in line and pattern.match(line):
+            # "The following recipients did not receive your message:" introduces what follows.
+            return words[:-1] if words and words[-1].endswith(":") else words
+        if _END.match(line):
             break
         words.append(_spaced(line.strip()))
     return words
