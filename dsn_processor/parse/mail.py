@@ -63,6 +63,7 @@ class Mail:
         """The words of the first text part, plain rather than HTML, long lines cut."""
         plain = next((part for part in self.text_parts if part.content_type != "text/html"), None)
         text = clip_lines(plain.text(TEXT_LIMIT)) if plain else ""
+        text = _plain_blanks(text)
         if text.strip():
             return text
         html = next((part for part in self.text_parts if part.content_type == "text/html"), None)
@@ -76,6 +77,11 @@ class Mail:
     def notice(self) -> str:
         """The report's own words: its text without the returned message quoted in it."""
         return self._split[0]
+
+    @property
+    def quotes_message(self) -> bool:
+        """A copy of a message follows its own words."""
+        return bool(self._split[1])
 
     @cached_property
     def returned(self) -> ReturnedMessage | None:
@@ -113,6 +119,12 @@ def _status_text(body: bytes) -> str:
     if match := _RETURNED_BELOW.search(body):
         body = body[: match.start()]
     return body.decode("latin-1")
+
+
+def _plain_blanks(text: str) -> str:
+    """Spaces for tabs and no-break spaces, and none at the ends of lines."""
+    text = text.replace("\t", " ").replace("\xa0", " ")
+    return "\n".join([line.rstrip() for line in text.split("\n")]) if " \n" in text else text
 
 
 def clip_lines(text: str) -> str:

@@ -28,6 +28,7 @@ _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 # is the empty line with blanks added to it.
 _NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
 _NO_FIELD_LIMIT = 8
+_FOLDING = (b" ", b"\t")
 _FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _ODD_LINE = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
 # What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
@@ -175,11 +176,16 @@ def _repaired_span(raw: bytes, start: int, stop: int, body: int, known: re.Patte
             break
         if odd[0].startswith(b"--") and _PART_FIELD.match(raw, odd.end(), stop):
             return odd.start(), odd.start()
-        blanks = not odd[0].strip()
-        if not blanks and _FIELD_NAME.match(raw, odd.end(), stop):
-            continue
-        if known.search(raw, odd.end(), stop) is None:
-            return odd.start(), odd.end() if blanks else odd.start()
+        goes_on = _FIELD_NAME.match(raw, odd.end(), stop) is not None
+        if not odd[0].strip():
+            text_follows = not goes_on and raw[odd.end() : odd.end() + 1] not in _FOLDING
+            field_follows = known.match(raw, odd.end(), stop) is not None
+            if text_follows or not (
+                field_follows or (known is _ROOT_FIELD and known.search(raw, odd.end(), stop))
+            ):
+                return odd.start(), odd.end()
+        elif not goes_on and known.search(raw, odd.end(), stop) is None:
+            return odd.start(), odd.start()
     return stop, body
 
 
