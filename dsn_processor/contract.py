@@ -12,6 +12,7 @@ from dsn_processor.facts import (
     ReturnedMessage,
     Verdict,
 )
+from dsn_processor.terms import Action, Kind
 
 _TRUNCATED = Defect("message_truncated", "the mail is over the size limit: only its head was read")
 _UNJUDGED: dict[str, Any] = {
@@ -25,7 +26,38 @@ _UNJUDGED: dict[str, Any] = {
 }
 
 
-def describe_mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
+def describe_mail(message: InboundMessage, reading: Reading, *, mappings: bool = False) -> dict[str, Any]:
+    """``mappings`` adds what other systems call each answer."""
+    described = _mail(message, reading)
+    if mappings:
+        _add_mappings(described, reading)
+    return described
+
+
+def _add_mappings(described: dict[str, Any], reading: Reading) -> None:
+    from dsn_processor.mapping import map_kind  # noqa: PLC0415  tables that few runs need
+
+    parsed = reading.parsed
+    feedback_type = None if parsed.feedback is None else parsed.feedback.feedback_type
+    judged = parsed.kind in (Kind.FAILED, Kind.DELAYED)
+    described["mappings"] = None if judged else map_kind(parsed.kind, feedback_type)
+    for shown, report, verdict in zip(
+        described["recipients"], parsed.recipients, reading.verdicts, strict=True
+    ):
+        shown["mappings"] = (
+            described["mappings"] if report.action is None else describe_mappings(report.action, verdict)
+        )
+
+
+def describe_mappings(action: Action, verdict: Verdict | None) -> dict[str, Any]:
+    """What other systems call what became of one recipient."""
+    from dsn_processor.mapping import map_kind, map_reason  # noqa: PLC0415  tables that few runs need
+
+    kind = Kind(action.value)
+    return map_kind(kind) if verdict is None else map_reason(verdict.reason, verdict.bounce_type, kind)
+
+
+def _mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
     parsed = reading.parsed
     defects = (*parsed.defects, _TRUNCATED) if message.truncated else parsed.defects
     return {
