@@ -11,6 +11,7 @@ from dsn_processor.intake.files import complaint
 from dsn_processor.intake.items import Item, Limits, Skipped
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
+from dsn_processor.reading import Rules
 from dsn_processor.record.store import Store
 from dsn_processor.settings import database_url, pipe_envelope
 from dsn_processor.terms import Kind
@@ -56,6 +57,10 @@ class Tally:
         return self.kinds[Kind.UNPARSED.value]
 
 
+def _packaged() -> None:
+    """No rules but the package's."""
+
+
 def replay(
     store: Store,
     items: Iterable[Item],
@@ -63,17 +68,19 @@ def replay(
     *,
     seen: Callable[[Outcome], None],
     skipped: Callable[[Skipped], None],
+    rules: Callable[[], Rules | None] = _packaged,
 ) -> None:
     """Take every mail of ``items`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
+    ``rules`` is asked before each batch: a file of rules may change in a long run.
 
     Mails that an earlier run accepted and did not come to process are processed first.
     """
-    for outcome in pipeline.process_pending(store):
+    for outcome in pipeline.process_pending(store, rules()):
         tally.waiting += 1
         tally.count(outcome)
         seen(outcome)
     for batch in _batches(items, tally, skipped):
-        for outcome in pipeline.take(store, batch):
+        for outcome in pipeline.take(store, batch, rules()):
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)
@@ -101,7 +108,7 @@ def _batches(
         yield batch
 
 
-def ingest(db: str | None, *, wait: float) -> None:
+def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wait: float) -> None:
     """Take one mail from standard input. When this returns, the mail is ours; whatever raises leaves it with the MTA.
 
     A mail that is accepted and fails to be processed is ours too: it waits in the store for the next run, which
@@ -116,10 +123,11 @@ def ingest(db: str | None, *, wait: float) -> None:
     message = InboundMessage(
         raw=message.raw, source="ingest", envelope=pipe_envelope(), truncated=message.truncated
     )
+    own = rules()  # before the mail is ours: a file that cannot be used leaves it with the MTA
     with Store.open(database_url(db), wait=wait) as store:
         pipeline.accept(store, message)
         try:
-            for _ in pipeline.process_pending(store):
+            for _ in pipeline.process_pending(store, own):
                 pass
         except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
             return

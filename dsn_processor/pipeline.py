@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage, Reading, RecipientReport
 from dsn_processor.parse.identity import canonical_address, event_identity, identity
-from dsn_processor.reading import read, rules_version
+from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
 from dsn_processor.record.packing import CODEC, pack
 from dsn_processor.terms import Kind, MessageState
@@ -59,10 +59,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why."""
+    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
+    names the rules it was judged by.
+    """
 
     message: NewMessage
     parsed: ParsedMessage | None
+    rules: str = ""
     events: tuple[NewEvent, ...] = ()
 
 
@@ -78,7 +81,7 @@ def accept(store: "Store", message: InboundMessage, *, now: datetime | None = No
     return Accepted(message_id, duplicate=False)
 
 
-def process(store: "Store", message_id: int) -> Outcome:
+def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outcome:
     """Make sense of one accepted mail. The attempt is counted on disk first, so that a mail that takes the process
     down is put aside like one that raises. Raises LookupError where no such mail waits.
     """
@@ -92,9 +95,11 @@ def process(store: "Store", message_id: int) -> Outcome:
     with store.transaction():
         attempts = store.count_attempt(message_id)
     try:
-        reading = read(raw, message.envelope)
+        reading = read(raw, message.envelope, rules)
         events = events_of(reading, message.identity, message.received_at)
-        report = NewReport(message_id=message_id, parsed=reading.parsed, rules=rules_version(), events=events)
+        report = NewReport(
+            message_id=message_id, parsed=reading.parsed, rules=rules_version(rules), events=events
+        )
         with store.transaction():
             added = store.add_reports([report])
             store.set_state(message_id, MessageState.PROCESSED)
@@ -106,13 +111,19 @@ def process(store: "Store", message_id: int) -> Outcome:
     return _outcome(message.source, message_id, reading.parsed.kind, events, added)
 
 
-def process_pending(store: "Store") -> Iterator[Outcome]:
+def process_pending(store: "Store", rules: Rules | None = None) -> Iterator[Outcome]:
     """Process the mails that a crash or a failed attempt left waiting, once each, as the result is consumed."""
     for message_id in store.message_ids(MessageState.RECEIVED):
-        yield process(store, message_id)
+        yield process(store, message_id, rules)
 
 
-def take(store: "Store", messages: Sequence[InboundMessage], *, now: datetime | None = None) -> list[Outcome]:
+def take(
+    store: "Store",
+    messages: Sequence[InboundMessage],
+    rules: Rules | None = None,
+    *,
+    now: datetime | None = None,
+) -> list[Outcome]:
     """Accept and process a batch in one transaction. Mails that are known, or twice in the batch, add nothing."""
     now = now or datetime.now(UTC)
     keys = [identity(message.raw) for message in messages]
@@ -122,24 +133,26 @@ def take(store: "Store", messages: Sequence[InboundMessage], *, now: datetime | 
         [
             Prepared(message=_new_message(message, key, now, packed=b""), parsed=None)
             if key in known
-            else prepare(message, now=now, key=key)
+            else prepare(message, rules, now=now, key=key)
             for message, key in zip(messages, keys, strict=True)
         ],
     )
 
 
-def prepare(message: InboundMessage, *, now: datetime, key: str | None = None) -> Prepared:
+def prepare(
+    message: InboundMessage, rules: Rules | None = None, *, now: datetime, key: str | None = None
+) -> Prepared:
     """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result.
 
     ``key`` is its identity, where that is known already.
     """
     new = _new_message(message, key or identity(message.raw), now, state=MessageState.PROCESSED)
     try:
-        reading = read(message.raw, message.envelope)
+        reading = read(message.raw, message.envelope, rules)
         events = events_of(reading, new.identity, now)
     except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
         return Prepared(message=_quarantined(new, error), parsed=None)
-    return Prepared(message=new, parsed=reading.parsed, events=events)
+    return Prepared(message=new, parsed=reading.parsed, rules=rules_version(rules), events=events)
 
 
 def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
@@ -176,7 +189,7 @@ def _commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
                 NewReport(
                     message_id=new[p.message.identity],
                     parsed=p.parsed,
-                    rules=rules_version(),
+                    rules=p.rules,
                     events=p.events,
                 )
                 for p in fresh

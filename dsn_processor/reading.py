@@ -1,8 +1,10 @@
 """What a mail says: parse, then judge. Pure; startup matters here, since ``parse`` and ``explain`` need no more."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from dsn_processor import __version__
+from dsn_processor.classify.match import RuleBook
 from dsn_processor.classify.rules import digest, read_files
 from dsn_processor.classify.verdict import judge
 from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
@@ -13,20 +15,36 @@ from dsn_processor.terms import Action
 _JUDGED = frozenset({Action.FAILED, Action.DELAYED})
 
 
-def read(raw: bytes, envelope: Envelope | None = None, *, trace: bool = False) -> Reading:
-    """Parse and judge one mail. Pure: no clock, no store; never raises on bad mail."""
+class Rules(NamedTuple):
+    """Rules other than the package's own alone: an operator's before them. ``version`` tells them apart in reports."""
+
+    book: RuleBook
+    version: str
+
+
+def read(
+    raw: bytes, envelope: Envelope | None = None, rules: Rules | None = None, *, trace: bool = False
+) -> Reading:
+    """Parse and judge one mail. Pure: no clock, no store; never raises on bad mail. Without ``rules`` by the package's."""
     parsed = parse_message(raw, envelope)
-    return Reading(parsed=parsed, verdicts=judge_recipients(parsed, trace=trace))
+    return Reading(parsed=parsed, verdicts=judge_recipients(parsed, rules, trace=trace))
 
 
-def judge_recipients(parsed: ParsedMessage, *, trace: bool = False) -> tuple[Verdict | None, ...]:
+def judge_recipients(
+    parsed: ParsedMessage, rules: Rules | None = None, *, trace: bool = False
+) -> tuple[Verdict | None, ...]:
+    book = rules and rules.book
     return tuple(
-        judge(recipient, parsed.reporting_mta, trace=trace) if recipient.action in _JUDGED else None
+        judge(recipient, parsed.reporting_mta, trace=trace, book=book)
+        if recipient.action in _JUDGED
+        else None
         for recipient in parsed.recipients
     )
 
 
-def read_reply(text: str, remote_mta: str | None = None) -> tuple[RecipientReport, Verdict]:
+def read_reply(
+    text: str, remote_mta: str | None = None, rules: Rules | None = None
+) -> tuple[RecipientReport, Verdict]:
     """Judge one SMTP reply as if a report had quoted it, with all candidates kept."""
     reply = parse_reply(text)
     recipient = RecipientReport(
@@ -39,10 +57,14 @@ def read_reply(text: str, remote_mta: str | None = None) -> tuple[RecipientRepor
         smtp_command=find_command(text),
         origin="reply",
     )
-    return recipient, judge(recipient, trace=True)
+    return recipient, judge(recipient, trace=True, book=rules and rules.book)
+
+
+def rules_version(rules: Rules | None = None) -> str:
+    """Names what reads mails: the program's version, the digest of its rules, and that of the operator's file."""
+    return rules.version if rules else _packaged_version()
 
 
 @lru_cache(maxsize=1)
-def rules_version() -> str:
-    """Names what reads mails today: the program's version and the digest of its rules."""
+def _packaged_version() -> str:
     return f"{__version__}+{digest(read_files())}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsn_processor.errors import StoreError
 from dsn_processor.pipeline import events_of, told
-from dsn_processor.reading import read, rules_version
+from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewReport, StoredMessage
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class Reclassified:
     error: str | None = None
 
 
-def reclassify(store: "Store", *, apply: bool) -> Iterator[Reclassified]:
+def reclassify(store: "Store", rules: Rules | None = None, *, apply: bool) -> Iterator[Reclassified]:
     """Read every stored mail again, oldest first, and put the new answers in place of the old if ``apply``; told
     batch by batch, when they are on disk. A mail that cannot be read keeps the answer it has.
     """
-    run = _Run(store, apply=apply)
+    run = _Run(store, rules, apply=apply)
     ids = store.message_ids()
     while batch := list(islice(ids, _BATCH)):
         with store.transaction() if apply else nullcontext():
@@ -42,8 +42,9 @@ def reclassify(store: "Store", *, apply: bool) -> Iterator[Reclassified]:
 class _Run:
     """Knows which events a run would have moved between mails, for a dry run to tell the same as a real one."""
 
-    def __init__(self, store: "Store", *, apply: bool) -> None:
+    def __init__(self, store: "Store", rules: Rules | None, *, apply: bool) -> None:
         self._store = store
+        self._rules = rules
         self._apply = apply
         self._gone: set[str] = set()
         self._come: set[str] = set()
@@ -54,11 +55,12 @@ class _Run:
             raise StoreError(f"{self._store.name}: mail {message_id} has gone while it was read")
         message = stored.message
         try:
-            reading = read(raw, message.envelope)
+            reading = read(raw, message.envelope, self._rules)
             events = events_of(reading, message.identity, message.received_at)
         except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
             return Reclassified(message, error=told(error))
-        report = NewReport(message_id=message_id, parsed=reading.parsed, rules=rules_version(), events=events)
+        version = rules_version(self._rules)
+        report = NewReport(message_id=message_id, parsed=reading.parsed, rules=version, events=events)
         own = self._own(message_id, events)
         held = tuple(event for event in stored.events if event.identity not in self._come)
         changes = self._store.compare(replace(stored, events=held), replace(report, events=own))

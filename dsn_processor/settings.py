@@ -7,6 +7,7 @@ from dsn_processor.facts import Envelope
 
 DATABASE_VARIABLE = "DSN_PROCESSOR_DB"
 DEFAULT_DATABASE = "sqlite:///dsn-processor.db"
+RULES_VARIABLE = "DSN_PROCESSOR_RULES"
 
 
 def database_url(option: str | None = None) -> str:
@@ -18,6 +19,13 @@ def database_url(option: str | None = None) -> str:
             raise ConfigurationError(f"{origin} is {url!r}, no database URL: write sqlite:///path/to/file.db")
         return url
     return DEFAULT_DATABASE
+
+
+def rules_file(option: str | None = None) -> str | None:
+    """The operator's own rules: the ``--rules`` option, else $DSN_PROCESSOR_RULES, else none."""
+    if option == "":  # an unset variable of a script, most likely: not to use the rules then would go unseen
+        raise ConfigurationError("--rules is empty: name a file, or leave it out")
+    return option or os.environ.get(RULES_VARIABLE) or None
 
 
 def pipe_envelope() -> Envelope:

@@ -30,7 +30,7 @@ def inbound(raw, source="a.eml", **more):
 def failing(*bad):
     """A reader with a fault: mails that hold one of ``bad`` make it raise."""
 
-    def read_or_raise(raw, envelope=None):
+    def read_or_raise(raw, envelope=None, rules=None):
         if any(word in raw for word in bad):
             raise ZeroDivisionError("a fault of ours")
         return read(raw, envelope)
@@ -155,7 +155,7 @@ def test_a_fault_in_one_mail_of_a_batch_stops_none_of_the_others(store, write_ds
     ],
 )
 def test_a_mail_that_cannot_be_stored_stops_none_of_the_others(store, write_dsn, monkeypatch, fault):
-    def faulty(raw, envelope=None):
+    def faulty(raw, envelope=None, rules=None):
         reading = read(raw, envelope)
         if b"<2@example.com>" not in raw:
             return reading

@@ -1,13 +1,15 @@
-"""TOML in, rules out. Every mistake in a row becomes a RulesError that names file and row."""
+"""TOML in, rules out. Every mistake in a row becomes a RulesError that names file, line and row."""
 
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from dsn_processor.classify.rules import (
     ANYBODY,
     COMMANDS,
     CONFIDENCE,
+    OPERATOR,
     PROVIDER,
     STRENGTHS,
     BlockList,
@@ -20,22 +22,61 @@ from dsn_processor.errors import RulesError
 from dsn_processor.terms import Action, BounceType, Reason
 
 _T = TypeVar("_T")
-_TOP = {"rule", "provider", "status", "reply", "exit", "category", "list"}
+_TOP = frozenset({"rule", "provider", "status", "reply", "exit", "category", "list"})
+
+
+#: What an operator's own file may hold: codes and lists are the package's.
+OWN = frozenset({"rule", "provider"})
+#: Fields of a report that a sample may state beside its reply.
+SAMPLE = frozenset(
+    {"reply", "address", "action", "status", "text", "remote_mta", "command", "diagnostic_type"}
+)
+
+_HEADER = re.compile(rb"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 
 def read_rows(data: bytes, name: str, origin: int | None = None) -> tuple[Row, ...]:
     """The ``[[rule]]`` rows of one file. Rows bound to a provider rank before rows for anybody; ``origin`` ranks all
     rows of an operator's file before both.
     """
-    rows: list[Row] = []
-    ids: set[str] = set()
-    for number, table in enumerate(_tables(data, name, "rule"), 1):
-        row = _Row(table, f"{name}: rule {table.get('id', f'number {number}')}")
-        rows.append(row.rule(origin))
-        if rows[-1].rule.id in ids:
-            row.fail("another row has this id")
-        ids.add(rows[-1].rule.id)
+    rows, mistakes = gather_rows(data, name, origin)
+    for mistake in mistakes:
+        raise mistake
     return tuple(rows)
+
+
+def gather_rows(data: bytes, name: str, origin: int | None = None) -> tuple[list[Row], list[RulesError]]:
+    """The rows that can be read, and what is wrong with the others."""
+    rows: list[Row] = []
+    mistakes: list[RulesError] = []
+    ids: set[str] = set()
+    tables = _tables(data, name, "rule", OWN if origin == OPERATOR else _TOP)
+    for number, (table, line) in enumerate(zip(tables, _lines(data, len(tables)), strict=True), 1):
+        row = _Row(table, f"{name}{line}: rule {table.get('id', f'number {number}')}")
+        try:
+            found = row.rule(origin)
+            if found.rule.id in ids:
+                row.fail("another row has this id: give each its own")
+        except RulesError as mistake:
+            mistakes.append(mistake)
+        else:
+            ids.add(found.rule.id)
+            rows.append(found)
+    return rows, mistakes
+
+
+def _lines(data: bytes, count: int) -> list[str]:
+    """Where each row begins: ":7" for line 7. TOML's reader tells no lines; where a text holds what looks like the
+    begin of a row, none is told.
+    """
+    starts = [found.start() for found in _HEADER.finditer(data)]
+    if len(starts) != count:
+        return [""] * count
+    lines, line, at = [], 1, 0
+    for start in starts:
+        line, at = line + data.count(b"\n", at, start), start
+        lines.append(f":{line}")
+    return lines
 
 
 def read_providers(data: bytes, name: str) -> tuple[Provider, ...]:
@@ -72,6 +113,8 @@ def read_codes(data: bytes, name: str) -> dict[str, CodeMeaning]:
         code = row.string("code").removeprefix("x.")
         row.string("meaning")
         row.strings("rfc")
+        if not codes.keys().isdisjoint((f"status:4.{code}", f"status:5.{code}")):
+            row.fail("another row has this code")
         for digit, field in (("4", "temporary"), ("5", "permanent")):
             if field in table:
                 codes[f"status:{digit}.{code}"] = _meaning(row.take(field, dict), f"{row.place} {field}")
@@ -81,6 +124,8 @@ def read_codes(data: bytes, name: str) -> dict[str, CodeMeaning]:
             row = _Row(table, f"{name}: {kind} {table.get('code')}")
             code = str(row.take("code", (int, str)))
             row.string("meaning")
+            if f"{kind}:{code}" in codes:
+                row.fail("another row has this code")
             codes[f"{kind}:{code}"] = row.meaning()
             row.done()
     return codes
@@ -93,13 +138,14 @@ def _meaning(table: dict[str, Any], place: str) -> CodeMeaning:
     return found
 
 
-def _tables(data: bytes, name: str, kind: str) -> list[dict[str, Any]]:
+def _tables(data: bytes, name: str, kind: str, known: frozenset[str] = _TOP) -> list[dict[str, Any]]:
     try:
         parsed = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RulesError(f"{name}: not a TOML file: {error}") from error
-    if unknown := parsed.keys() - _TOP:
-        raise RulesError(f"{name}: unknown table {min(unknown)!r}; rules are written as [[rule]]")
+    if unknown := parsed.keys() - known:
+        here = ", ".join(f"[[{one}]]" for one in sorted(known, reverse=True))
+        raise RulesError(f"{name}: unknown table {min(unknown)!r}; known here are: {here}")
     found = parsed.get(kind, [])
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise RulesError(f"{name}: {kind!r} must be written as [[{kind}]]")
@@ -147,7 +193,7 @@ class _Row:
         if value is None:
             return default
         if value not in known:
-            self.fail(f"{key} = {value!r} is unknown; known are: {', '.join(known)}")
+            self.fail(f"{key} = {value!r} is unknown; {did_you_mean(value, known)}")
         return known[value]
 
     def number(self, key: str, default: float) -> float:
@@ -187,7 +233,9 @@ class _Row:
             self.fail("needs text or status")
         if unknown := set(rule.command) - COMMANDS:
             self.fail(f"command {min(unknown)!r} is unknown; known are: {', '.join(sorted(COMMANDS))}")
-        found = Row(rule, self._samples("seen"), self._samples("not_seen"), self.take("source", str))
+        found = Row(
+            rule, self._samples("seen"), self._samples("not_seen"), self.take("source", str), self.place
+        )
         self.done()
         if not found.seen:
             self.fail("needs a sample in seen = [...]: a reply as such a server gives it")
@@ -208,7 +256,25 @@ class _Row:
             raise
 
     def _samples(self, key: str) -> tuple[str | dict[str, Any], ...]:
-        return tuple(self.take(key, list, []))
+        samples = self.take(key, list, [])
+        for sample in samples:
+            fields = sample if isinstance(sample, dict) else {"reply": sample}
+            if unknown := fields.keys() - SAMPLE:
+                self.fail(f"{key}: unknown field {min(unknown)!r}; known are: {', '.join(sorted(SAMPLE))}")
+            if not fields or not all(isinstance(value, str) and value for value in fields.values()):
+                self.fail(f"{key}: {sample!r} must be a reply, or a table of texts")
+            if fields.get("action", "failed") not in {action.value for action in Action}:
+                self.fail(f"{key}: action = {fields['action']!r} is unknown")
+        return tuple(samples)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that was meant, as far as can be told, else all."""
+    from difflib import get_close_matches  # noqa: PLC0415  only mistakes need it
+
+    known = list(known)
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
 
 
 def expand_status(code: str) -> tuple[str, ...]:

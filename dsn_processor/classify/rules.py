@@ -10,7 +10,6 @@ from zlib import crc32
 
 import orjson
 
-from dsn_processor.errors import RulesError
 from dsn_processor.terms import BounceType, Reason
 
 FOLDER = __file__.rpartition("/")[0] + "/tables"  # without pathlib, which would be a tenth of the start
@@ -57,12 +56,15 @@ _NOTHING: tuple[Any, ...] = (None,) * len(SELDOM)
 
 
 class Row(NamedTuple):
-    """A rule with what only its tests and its readers need: samples (a reply, or a table of report fields)."""
+    """A rule with what only its tests and its readers need: samples (a reply, or a table of report fields), where it
+    is from, and its ``place``: file, line and id.
+    """
 
     rule: Rule
     seen: tuple[str | dict[str, Any], ...]
     not_seen: tuple[str | dict[str, Any], ...]
     source: str | None
+    place: str
 
 
 class Provider(NamedTuple):
@@ -170,7 +172,7 @@ def digest(sources: Iterable[bytes]) -> str:
 
 
 def parse_tables(sources: Iterable[bytes]) -> Tables:
-    """Parse the package's TOML files, given in the order of ``FILES``. Raises RulesError."""
+    """Parse the package's TOML files, given in the order of ``FILES``. Raises RulesError (errors.py)."""
     # Only a reader of TOML needs these; the compiled tables do not.
     from dsn_processor.classify.reading import read_codes, read_lists, read_providers, read_rows  # noqa: PLC0415
 
@@ -182,22 +184,3 @@ def parse_tables(sources: Iterable[bytes]) -> Tables:
         codes=read_codes(files[CODE_FILE], CODE_FILE),
         lists=read_lists(files[LIST_FILE], LIST_FILE),
     )
-
-
-def load_with(path: str) -> Tables:
-    """The package's tables with an operator's own rules before them. Raises RulesError."""
-    from dsn_processor.classify.reading import read_rows  # noqa: PLC0415
-
-    tables = load()
-    try:
-        data = _read(path)
-    except OSError as error:
-        raise RulesError(f"{path}: cannot read the rules file: {error.strerror}") from error
-    own = [row.rule for row in read_rows(data, path, origin=OPERATOR)]
-    known = {provider.name for provider in tables.providers}
-    for rule in own:
-        if rule.provider and rule.provider not in known:
-            raise RulesError(
-                f"{path}: rule {rule.id}: unknown provider {rule.provider!r}; known are: {', '.join(sorted(known))}"
-            )
-    return tables._replace(rules=(*own, *tables.rules))

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("paths", nargs="*", metavar="PATH", help="mails, as for parse")
     command.add_argument("--reply", metavar="TEXT", help="an SMTP reply in place of a mail")
     command.add_argument("--remote-mta", metavar="HOST", help="with --reply: the host that gave it")
+    add_rules_option(command)
+    command.add_argument("--mappings", action="store_true", help="add what other systems call each answer")
     command.add_argument("--json", action="store_true", help="print JSON lines")
     command.set_defaults(run=run)
 
@@ -35,13 +38,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain_reply(args: argparse.Namespace) -> int:
+    from dsn_processor.contract import describe_mappings
     from dsn_processor.reading import read_reply
+    from dsn_processor.terms import Action
 
-    recipient, verdict = read_reply(args.reply, args.remote_mta)
+    recipient, verdict = read_reply(args.reply, args.remote_mta, chosen_rules(args.rules))
     if args.json:
-        _print_json(describe_candidates(recipient, verdict))
+        described = describe_candidates(recipient, verdict)
+        if args.mappings:
+            described["mappings"] = describe_mappings(Action.FAILED, verdict)
+        _print_json(described)
     else:
-        _print_verdict(recipient, verdict)
+        _print_verdict(recipient, verdict, mappings=args.mappings)
     return 0
 
 
@@ -54,6 +62,7 @@ def _explain_mails(args: argparse.Namespace) -> int:
     from dsn_processor.intake.walk import Walk
     from dsn_processor.reading import read
 
+    rules = chosen_rules(args.rules)
     failed = False
     first = True
     for item in Walk(args.paths):
@@ -61,9 +70,9 @@ def _explain_mails(args: argparse.Namespace) -> int:
             failed = failed or item.failed
             complain(f"{item.source} {item.why}")
         elif isinstance(item, InboundMessage):
-            reading = read(item.raw, item.envelope, trace=True)
+            reading = read(item.raw, item.envelope, rules, trace=True)
             if args.json:
-                described = describe_mail(item, reading)
+                described = describe_mail(item, reading, mappings=args.mappings)
                 for shown, recipient, verdict in zip(
                     described["recipients"], reading.parsed.recipients, reading.verdicts, strict=True
                 ):
@@ -75,7 +84,7 @@ def _explain_mails(args: argparse.Namespace) -> int:
             if not first:
                 print_text("")
             first = False
-            _print_mail(item, reading)
+            _print_mail(item, reading, mappings=args.mappings)
     return 1 if failed else 0
 
 
@@ -100,7 +109,7 @@ def describe_candidates(recipient: "RecipientReport", verdict: "Verdict") -> dic
     }
 
 
-def _print_mail(message: "InboundMessage", reading: "Reading") -> None:
+def _print_mail(message: "InboundMessage", reading: "Reading", *, mappings: bool) -> None:
     from dsn_processor.cli.render import print_text
 
     parsed = reading.parsed
@@ -119,10 +128,10 @@ def _print_mail(message: "InboundMessage", reading: "Reading") -> None:
         if verdict is None:
             print_text(f"{recipient.address}: {recipient.action or parsed.kind}, nothing to judge")
         else:
-            _print_verdict(recipient, verdict)
+            _print_verdict(recipient, verdict, mappings=mappings)
 
 
-def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
+def _print_verdict(recipient: "RecipientReport", verdict: "Verdict", *, mappings: bool) -> None:
     from dsn_processor.cli.render import print_stacked, print_text
 
     who = f"{recipient.address}: " if recipient.address else ""
@@ -147,6 +156,9 @@ def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
         print_text(
             f"  blocked by: {' '.join(filter(None, (block.mechanism, block.list, block.ip, block.url)))}"
         )
+    if mappings:
+        for system, name in _elsewhere(recipient, verdict).items():
+            print_text(f"  {system} calls it: {name}")
     print_text("")
     print_stacked(
         _COLUMNS,
@@ -162,6 +174,25 @@ def _print_verdict(recipient: "RecipientReport", verdict: "Verdict") -> None:
             for number, one in enumerate(verdict.candidates)
         ],
     )
+
+
+def _elsewhere(recipient: "RecipientReport", verdict: "Verdict") -> dict[str, str]:
+    """What other systems call the answer."""
+    from dsn_processor.contract import describe_mappings
+    from dsn_processor.terms import Action
+
+    names = describe_mappings(recipient.action or Action.FAILED, verdict)
+    ses, postmark, sparkpost = names["ses"], names["postmark"], names["sparkpost"]
+    told = {
+        "SES": "/".join(filter(None, ses.values())),
+        "Postmark": f"{postmark['name']} ({postmark['code']})",
+        "SparkPost": f"{sparkpost['code']} ({sparkpost['name']})",
+        "PowerMTA": names["powermta"],
+        "KumoMTA": names["kumomta"],
+        "Sisimai": names["sisimai"],
+        "who knows but two types": names["two_type"],
+    }
+    return {system: name for system, name in told.items() if name}
 
 
 def _print_json(value: dict[str, Any]) -> None:

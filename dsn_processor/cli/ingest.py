@@ -5,6 +5,7 @@ from types import FrameType
 from typing import NoReturn
 
 from dsn_processor.cli.complaints import complain
+from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import UsageError
 
 # sysexits.h: an MTA that pipes a mail to us keeps it and tries again. Any other code makes it bounce the mail.
@@ -24,6 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.add_argument("source", choices=["-"], metavar="-", help="read standard input")
     command.add_argument("--db", metavar="URL", help="the database; name its file by an absolute path")
+    add_rules_option(command)
     command.set_defaults(run=run)
 
 
@@ -37,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 def run(args: argparse.Namespace) -> int:
     from dsn_processor import app
 
-    app.ingest(args.db, wait=PATIENCE)
+    app.ingest(args.db, lambda: chosen_rules(args.rules), wait=PATIENCE)
     return 0
 
 

@@ -1,5 +1,6 @@
 import argparse
 
+from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import DsnProcessorError, UsageError
 
 
@@ -16,6 +17,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a line, and do nothing else"
     )
+    add_rules_option(command)
+    command.add_argument(
+        "--mappings",
+        action="store_true",
+        help="add what SES, Postmark, SparkPost, PowerMTA, KumoMTA and Sisimai call each answer",
+    )
     command.set_defaults(run=run)
 
 
@@ -24,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
         return _print_schema()
     if not args.paths:
         raise UsageError("parse what? Name files or folders, or - for one mail on standard input")
-    return _parse(args.paths)
+    return _parse(args)
 
 
-def _parse(paths: list[str]) -> int:
+def _parse(args: argparse.Namespace) -> int:
     import gc
 
     from dsn_processor.cli.complaints import complain
@@ -42,13 +49,14 @@ def _parse(paths: list[str]) -> int:
     gc.set_threshold(
         50_000, 20, 100
     )  # facts hold no cycles; by default the collector looks every 700 objects
+    rules = chosen_rules(args.rules)
     out = JsonLines()
     failed = False
     try:
-        for item in Walk(paths):
+        for item in Walk(args.paths):
             if isinstance(item, InboundMessage):
                 try:
-                    value = describe_mail(item, read(item.raw, item.envelope))
+                    value = describe_mail(item, read(item.raw, item.envelope, rules), mappings=args.mappings)
                 except (DsnProcessorError, OSError):
                     raise  # not this mail's fault: the rules cannot be read
                 except Exception as error:

@@ -3,6 +3,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dsn_processor.cli.options import add_rules_option, chosen_rules
+
 if TYPE_CHECKING:
     from dsn_processor.reclassify import Reclassified
     from dsn_processor.record.entries import StoredEvent
@@ -23,6 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="URL",
         help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
     )
+    add_rules_option(command)
     command.add_argument("--dry-run", action="store_true", help="only list what would change")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)
@@ -33,9 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
 
+    rules = chosen_rules(args.rules)
     tally = Tally(dry_run=args.dry_run)
     with Store.open(database_url(args.db), readonly=args.dry_run) as store:
-        changes = tally.counted(reclassify(store, apply=not args.dry_run))
+        changes = tally.counted(reclassify(store, rules, apply=not args.dry_run))
         if args.json:
             _print_json(changes, tally)
         else:

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.complaints import complain
+from dsn_processor.cli.options import add_rules_option, followed_rules
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="URL",
         help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
     )
+    add_rules_option(command)
     command.add_argument("--table", action="store_true", help="list who failed or waits, and why")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
     command.set_defaults(run=run)
@@ -49,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.table and args.json:
         raise UsageError("--table and --json exclude each other: events --json lists recipients as JSON")
+
+    def say(text: str) -> None:
+        progress.say(text)
+
+    rules = followed_rules(args.rules, say)
     walk = Walk(args.paths)
     tally, failures = Tally(), Failures(wanted=args.table)
     began = time.monotonic()
@@ -67,7 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
         try:
             replay(
-                store, walk, tally, seen=seen, skipped=lambda item: progress.say(f"{item.source} {item.why}")
+                store,
+                walk,
+                tally,
+                seen=seen,
+                skipped=lambda item: progress.say(f"{item.source} {item.why}"),
+                rules=rules,
             )
         except KeyboardInterrupt:
             interrupted = True

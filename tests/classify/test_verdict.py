@@ -3,9 +3,8 @@
 import pytest
 
 from dsn_processor.classify.match import LIMIT, RuleBook
-from dsn_processor.classify.rules import Rule, Tables, load_with
+from dsn_processor.classify.rules import Rule, Tables
 from dsn_processor.classify.verdict import judge
-from dsn_processor.errors import RulesError
 from dsn_processor.facts import RecipientReport
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
@@ -154,46 +153,3 @@ def test_evidence_is_short_and_holds_the_words():
 
 def test_text_beyond_the_limit_is_not_looked_at():
     assert judge(report(diagnostic_code="x " * LIMIT + "user unknown")).reason == "undetermined"
-
-
-def test_an_operator_s_rules_come_first(tmp_path):
-    file = tmp_path / "own.toml"
-    file.write_text(
-        '[[rule]]\nid = "own"\nreason = "policy"\nstrength = "vague"\ntext = ["user unknown"]\nseen = ["550 user unknown"]\n'
-    )
-    book = RuleBook(load_with(str(file)))
-    recipient = report(diagnostic_code="550 5.1.1 user unknown")
-    assert (judge(recipient, book=book).rule_id, judge(recipient).rule_id) == ("own", "user-unknown")
-
-
-@pytest.mark.parametrize(
-    "content, complaint",
-    [
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']\nseen = ['x']\ntxet = 'y'", "rule a: unknown key 'txet'"),
-        ("[[rule]]\nid = 'a'\nreason = 'polcy'\ntext = ['x']\nseen = ['x']", "rule a: reason = 'polcy' is unknown"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['X ']\nseen = ['x']", "rule a: text: write 'X '"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']", "rule a: needs a sample"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\nseen = ['x']", "rule a: needs text or status"),
-        ("[[rule]]\nreason = 'policy'\ntext = ['x']\nseen = ['x']", "rule number 1: needs id"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\nstatus = '5.x'\nseen = ['x']", "rule a: status = '5.x' is not a code"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']\nseen = ['x']\nconfidence = 7", "between 0 and 1"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']\nseen = ['x']\nprovider = 'none'", "unknown provider"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']\nseen = ['x']\ncommand = 'RCTP'", "command 'RCTP' is unknown"),
-        ("[[rule]]\nid = 1", "rule 1: id = 1 is of the wrong type"),
-        ("[[rules]]\nid = 'a'", "unknown table 'rules'"),
-        ("rule = 1", "must be written as [[rule]]"),
-        ("[[rule", "not a TOML file"),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_a_rules_file_is_named_with_file_and_row(tmp_path, content, complaint):
-    file = tmp_path / "own.toml"
-    file.write_text(content)
-    with pytest.raises(RulesError) as caught:
-        load_with(str(file))
-    assert str(caught.value).startswith(str(file))
-    assert complaint in str(caught.value)
-
-
-def test_a_missing_rules_file_is_named(tmp_path):
-    with pytest.raises(RulesError, match="cannot read the rules file"):
-        load_with(str(tmp_path / "none.toml"))

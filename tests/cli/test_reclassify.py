@@ -165,7 +165,7 @@ def test_a_mail_of_no_recipient_whose_kind_changes(url, run):
 
 
 def test_a_mail_that_cannot_be_read_keeps_its_answer(filled, url, run, monkeypatch):
-    def read_or_raise(raw, envelope=None):
+    def read_or_raise(raw, envelope=None, rules=None):
         if b"<1@example.com>" in raw:
             raise ZeroDivisionError("a fault of ours")
         return read(raw, envelope)
@@ -201,7 +201,7 @@ def test_an_event_moves_to_the_other_mail_that_told_it(url, run, write_dsn, monk
     with Store.open(url) as store:
         take(store, [InboundMessage(raw=write_dsn(number=n), source=f"{n}.eml") for n in (1, 2)])
 
-    def read_otherwise(raw, envelope=None):
+    def read_otherwise(raw, envelope=None, rules=None):
         return read(
             raw.replace(b"Status: 5.1.1", b"Status: 5.1.6") if b"<report-1@" in raw else raw, envelope
         )
@@ -238,7 +238,7 @@ def test_interrupted_and_run_again_the_events_are_as_if_all_had_come_in_today(
         found = {mail.raw: {a for a in addresses if draw.random() < 0.5} for mail in mails}
         unread = {mail.raw for mail in mails if draw.random() < broken}
 
-        def read_some(raw, envelope=None):
+        def read_some(raw, envelope=None, rules=None):
             if raw in unread:
                 raise ZeroDivisionError
             reading = read(raw, envelope)

@@ -307,7 +307,7 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     monkeypatch.setattr(app, "BATCH_BYTES", 5000)
     sizes = []
     monkeypatch.setattr(
-        pipeline, "take", lambda _, batch: sizes.append([len(one.raw) for one in batch]) or []
+        pipeline, "take", lambda _, batch, rules: sizes.append([len(one.raw) for one in batch]) or []
     )
     items = [pipeline.InboundMessage(raw=b"x" * size, source="-") for size in (1, 1, 1, 1, 4999, 9000, 1)]
     skipped = Skipped("y", "is a FIFO", failed=False)
@@ -342,12 +342,12 @@ import signal, sys
 from dsn_processor import pipeline
 from dsn_processor.cli import main
 real, taken = pipeline.take, []
-def take(store, batch):
+def take(store, batch, rules):
     taken.append(batch)
     if len(taken) == 3:
         print("resting", file=sys.stderr, flush=True)
         signal.pause()
-    return real(store, batch)
+    return real(store, batch, rules)
 pipeline.take = take
 sys.exit(main())
 """
