@@ -5,11 +5,17 @@ import re
 from dsn_processor.facts import FeedbackReport, RecipientReport
 from dsn_processor.parse.addresses import bare_address, is_address
 from dsn_processor.parse.dates import iso_date
-from dsn_processor.parse.fields import Fields
+from dsn_processor.parse.fields import HEADER_LIMIT, Fields
 from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.words import COMPLAINERS, COMPLAINTS, contains
+from dsn_processor.parse.writer import carries_report, is_forward, is_listed
 
 _LIMIT = 100_000
 _IP = re.compile(r"[0-9A-Fa-f.:]{3,45}")
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+_HEAD = 2_000  # characters of a text in which a complaint says what it is about
+#: Fields of the returned message in which a provider keeps the recipient that it hides elsewhere.
+_HIDDEN = ("x-hmxmroriginalrecipient", "x-original-rcpt-to")
 
 
 def read_feedback(mail: Mail) -> FeedbackReport | None:
@@ -30,15 +36,40 @@ def read_feedback(mail: Mail) -> FeedbackReport | None:
     )
 
 
+def read_own_form(mail: Mail) -> FeedbackReport | None:
+    """QUIRK: Microsoft's JMRP, SpamCop and abuse desks complain in a form of their own: a subject that says so, from
+    somebody whose office it is, about a message that comes with it or an address that sent it.
+    """
+    subject = mail.subject.casefold()
+    if not contains(subject, COMPLAINTS) or is_forward(mail):
+        return None
+    if is_listed(mail) or carries_report(mail) or not contains(mail.from_.casefold(), COMPLAINERS):
+        return None
+    source_ip = _IPV4.search(subject) or _IPV4.search(mail.text[:_HEAD])
+    if source_ip is None and mail.returned_part is None:
+        return None
+    return FeedbackReport(feedback_type="abuse", source_ip=source_ip[0] if source_ip else None)
+
+
 def complaint_recipients(feedback: FeedbackReport, mail: Mail) -> tuple[RecipientReport, ...]:
     """Who complained: Original-Rcpt-To, else the returned message's only recipient. Reporters often hide both."""
     addresses = [address for address in feedback.original_rcpt_to if is_address(address)]
+    if not addresses and mail.returned_part is not None:
+        addresses = _hidden_recipients(mail)
     if not addresses and mail.returned is not None and mail.returned.to and mail.returned.to.count("@") == 1:
         addresses = [address for address in (bare_address(mail.returned.to),) if is_address(address)]
     return tuple(
         RecipientReport(address=address, action=None, origin="feedback-report")
         for address in dict.fromkeys(addresses)
     )
+
+
+def _hidden_recipients(mail: Mail) -> list[str]:
+    assert mail.returned_part is not None
+    head = mail.returned_part.body(HEADER_LIMIT).lstrip(b"\n").partition(b"\n\n")[0].decode("latin-1")
+    fields = Fields(head)
+    values = [fields.raw(name) for name in _HIDDEN if name in fields]
+    return [address for value in values if is_address(address := bare_address(value or ""))]
 
 
 def _address(value: str | None) -> str | None:

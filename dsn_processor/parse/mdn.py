@@ -7,15 +7,25 @@ from dsn_processor.parse.addresses import is_address, original_address, typed_ad
 from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, parse_reply
+from dsn_processor.parse.words import RECEIPT_SUBJECTS, RECEIPT_TEXTS, contains
+from dsn_processor.parse.writer import is_listed, untagged
 from dsn_processor.terms import Action, Kind
 
 _LIMIT = 100_000
+_HEAD = 2_000  # characters of a text in which a receipt says what it is
 # QUIRK: Dovecot's LDA and Sieve's "reject" (RFC 5429 section 2.2) refuse by an MDN with disposition "deleted".
 _REFUSED = re.compile(
     r"automatically rejected|was rejected|has been rejected|rejected for the following reason|could not be delivered|"
     r"refused by the recipient|is over quota|quota exceeded|mailbox is full|reason given was",
     re.IGNORECASE,
 )
+
+
+def is_plain_receipt(mail: Mail) -> bool:
+    """QUIRK: Outlook, Notes and GroupWise also confirm in plain words: the subject and the text have to say it."""
+    if is_listed(mail) or not untagged(mail.subject).casefold().startswith(RECEIPT_SUBJECTS):
+        return False
+    return contains(mail.text[:_HEAD].casefold(), RECEIPT_TEXTS)
 
 
 def read_disposition(mail: Mail) -> tuple[Kind, tuple[RecipientReport, ...], str | None]:

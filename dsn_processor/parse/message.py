@@ -1,24 +1,25 @@
 """Decides what kind of mail this is and gathers what it says. Never raises on bad mail."""
 
 from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, RecipientReport, ReturnedMessage
-from dsn_processor.parse.arf import complaint_recipients, read_feedback
+from dsn_processor.parse.arf import complaint_recipients, read_feedback, read_own_form
 from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
 from dsn_processor.parse.dates import iso_date
 from dsn_processor.parse.dsn import host_name, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.mdn import read_disposition
+from dsn_processor.parse.mdn import is_plain_receipt, read_disposition
 from dsn_processor.parse.returned import message_id
 from dsn_processor.parse.signals import (
-    came_back,
     is_damaged,
-    is_forward,
+    is_plainly_report,
     looks_returned,
     report_score,
     wrapped_report,
 )
-from dsn_processor.parse.words import COMPLAINTS, contains
+from dsn_processor.parse.writer import is_forward
 from dsn_processor.terms import STRENGTH, Kind
+
+_REPORT = "multipart/report"
 
 
 def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage:
@@ -30,7 +31,7 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
         from dsn_processor.parse.salvage import salvage  # noqa: PLC0415  few mails need it
 
         salvage(mail)
-    if mail.feedback_part is not None:
+    if mail.feedback_part is not None and (mail.root.content_type == _REPORT or not is_forward(mail)):
         return _complaint(mail)
     if mail.status_parts and not is_forward(mail):
         parsed = _status_report(mail)
@@ -63,22 +64,24 @@ def _free_form(mail: Mail) -> ParsedMessage:
     """A mail without a machine-readable part: a report in plain text, an automatic reply, or ordinary mail."""
     from dsn_processor.parse.dialects import read_plain_report  # noqa: PLC0415  its patterns take long to compile
 
+    if is_plain_receipt(mail):
+        return _facts(mail, Kind.DISPOSITION)
+    challenge = is_challenge(mail)
     score = report_score(mail)
     if mail.status_parts and not is_forward(mail):
         score += 3
-    if score >= 2 and not (is_auto_reply(mail) and not looks_returned(mail)):
+    answer = is_auto_reply(mail) and not looks_returned(mail)
+    if score >= 2 and not answer and not challenge:
         recipients = read_plain_report(mail)
         if recipients:
             return _facts(mail, kind_of(recipients), recipients)
-    if contains(mail.subject.casefold(), COMPLAINTS) and not is_forward(mail):
-        feedback = FeedbackReport(feedback_type="abuse")
+    if (feedback := read_own_form(mail)) is not None:
         return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
-    if is_challenge(mail):
+    if challenge:
         return _facts(mail, Kind.CHALLENGE)
-    if is_auto_reply(mail):
-        return _facts(mail, Kind.AUTO_REPLY)
-    plainly = score >= 3 or (score == 2 and mail.returned_part is not None)
-    return _facts(mail, Kind.UNPARSED if plainly and came_back(mail) else Kind.NOT_A_REPORT)
+    if not answer and is_plainly_report(mail, score):
+        return _facts(mail, Kind.UNPARSED)
+    return _facts(mail, Kind.AUTO_REPLY if is_auto_reply(mail) else Kind.NOT_A_REPORT)
 
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:

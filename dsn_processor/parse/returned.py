@@ -30,7 +30,7 @@ _SEPARATOR = re.compile(
     r".{0,30}header.{0,10}follow|.{0,20}text of (?:your|the) message).{0,200}"
     r"|\*{3,}[ ]?.{0,40}original message.{0,100}"
     r"|={3,}[ ]?.{0,40}original message.{0,100}"
-    r"|(?:the |your |a copy of the )?(?:original|returned|rejected|undelivered) (?:mail|message)(?:'s)?(?: headers?| text)?(?: (?:is|are|was))?"
+    r"|(?:the |your |a copy of the )?(?:original|returned|rejected|undelivered|old) (?:mail|message)(?:'s)?(?: headers?| text)?(?: (?:is|are|was))?"
     r"(?: (?:attached|below|as follows|follows|included|received was))?(?: below)?[ ]?[:.]?"
     r"|(?:the )?(?:original )?message headers? follows?[:.]?"
     r"|original message (?:headers|follows|header).{0,60}"

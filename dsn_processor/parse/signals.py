@@ -2,29 +2,47 @@
 
 import re
 
+from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.words import (
+    AUTO_PREFIXES,
     AUTO_SUBJECTS,
-    DAEMONS,
     DELAYS,
     FINAL,
+    GOODS,
     NOTICES,
+    OPENINGS,
     SUBJECTS,
     SUCCESSES,
     TEXTS,
     contains,
 )
+from dsn_processor.parse.writer import (
+    carries_report,
+    has_forward_subject,
+    has_return_path,
+    is_answer,
+    is_automatic,
+    is_daemon,
+    is_listed,
+    is_null_sender,
+    is_service,
+    is_tracked,
+    untagged,
+)
 from dsn_processor.terms import Action
 
 _HEAD = 6_000  # characters of a notice in which it says what it is
-_FORWARDED = re.compile(
-    r"\s*(?:fwd?|wg|tr|rv|re|aw|sv|vs|i|r|rif|enc|odp|ответ|回复|答复|转发|轉寄)(?:\[\d+\])?\s*[:：]",
-    re.IGNORECASE,
-)
+_OPENING = 64  # characters in which a mail system introduces itself
 # A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
 _TICKET = re.compile(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
 _REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
+# What reports never bring along: archives (aggregate reports, worms), calendars, programs.
+_CARGO = re.compile(
+    r"application/(?:x-)?(?:zip|gzip|zip-compressed|gzip-compressed|msdownload|tlsrpt.*|rar.*|7z.*)|text/calendar|text/xml|application/xml"
+)
+_PROGRAM = re.compile(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|gz)\b", re.IGNORECASE)
 
 
 def report_score(mail: Mail) -> int:
@@ -33,54 +51,104 @@ def report_score(mail: Mail) -> int:
     score = 0
     if any(name in fields for name in _AUTHORITY):
         score += 3
-    daemon = is_daemon(mail)
-    if daemon:
+    if is_daemon(mail):
         score += 2
     if is_null_sender(mail):
         score += 1
     if contains(subject, SUBJECTS):
         score += 1
-    if contains(mail.notice[:_HEAD].casefold(), TEXTS):
+    if says_failed(mail):
         score += 1
-    if (fields.raw("auto-submitted") or "no").lower().startswith("auto-"):
+    if is_automatic(mail):
         score += 1
     if "delivery-status" in (fields.raw("content-type") or "").lower():
         score += 2
+    return score - _doubts(mail, subject)
+
+
+def _doubts(mail: Mail, subject: str) -> int:
+    """How strongly a mail looks like anything else."""
+    doubts = 0
+    label, colon, _ = subject.partition(":")
+    if colon and contains(label, SUBJECTS):
+        subject = label  # "Undeliverable: Your order": the rest is the returned mail's
     if contains(subject, NOTICES):
-        score -= 4
-    if not daemon and ("list-unsubscribe" in fields or "list-id" in fields):
-        score -= 2
-    if _FORWARDED.match(subject) and (not daemon or _is_answer(mail)):
-        score -= 3
-    if not daemon and _TICKET.match(subject):
-        score -= 2
-    return score
+        doubts += 4
+    if mail.returned_part is None and _has_cargo(mail):
+        doubts += 4
+    if is_daemon(mail):
+        return doubts + 3 * _is_letter(mail)
+    if carries_report(mail):
+        doubts += 4
+    if is_null_sender(mail):
+        return doubts + 3 * (has_forward_subject(mail) and not says_failed(mail))
+    proved = has_copy(mail) or any(name in mail.fields for name in _AUTHORITY)
+    if not proved:
+        # Nobody to return it to, and nothing returned: its words are all it has.
+        doubts += 2 * has_return_path(mail) + 2 * contains(subject, GOODS)
+        doubts += not (is_automatic(mail) or is_service(mail) or _opens_as_report(mail))
+        doubts += 2 * is_listed(mail)
+    if has_forward_subject(mail) or (is_answer(mail) and not is_automatic(mail)):
+        doubts += 3
+    return doubts + 2 * (_TICKET.match(untagged(subject)) is not None) + 2 * is_tracked(mail)
 
 
-def _is_answer(mail: Mail) -> bool:
+def says_failed(mail: Mail) -> bool:
+    """Its own words say that a mail was not delivered."""
+    return contains(mail.notice[:_HEAD].casefold(), TEXTS)
+
+
+def _opens_as_report(mail: Mail) -> bool:
+    """Its first words are those of a mail system; a person writes a word before what it quotes."""
+    return contains(mail.notice.lstrip()[:_OPENING].casefold(), OPENINGS)
+
+
+def has_copy(mail: Mail) -> bool:
+    """A copy of a message comes with it, as a part or below its own words."""
+    return mail.returned_part is not None or mail.quotes_message
+
+
+def _has_cargo(mail: Mail) -> bool:
+    return any(
+        _CARGO.fullmatch(part.content_type) or (part is not mail.root and _PROGRAM.search(part.head))
+        for part in mail.parts
+    )
+
+
+def _is_letter(mail: Mail) -> bool:
     """A postmaster's own letter: it answers a report, and nothing came back with it."""
-    answers = "in-reply-to" in mail.fields or "references" in mail.fields
-    return answers and contains(mail.subject.casefold(), SUBJECTS) and not came_back(mail)
-
-
-def is_daemon(mail: Mail) -> bool:
-    """The mail's From names a program that returns mail."""
-    return contains(mail.from_.casefold(), DAEMONS)
+    return (
+        has_forward_subject(mail)
+        and is_answer(mail)
+        and contains(mail.subject.casefold(), SUBJECTS)
+        and not came_back(mail)
+    )
 
 
 def came_back(mail: Mail) -> bool:
     """A proof beside words that a program returned a mail: lures copy the words of reports, but want an answer."""
-    automatic = (mail.fields.raw("auto-submitted") or "no").lower().startswith("auto-")
-    return is_null_sender(mail) or automatic or mail.returned is not None or bool(mail.status_parts)
+    return is_null_sender(mail) or is_automatic(mail) or mail.returned is not None or bool(mail.status_parts)
 
 
 def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
-    if contains(mail.subject.casefold(), AUTO_SUBJECTS) and not contains(mail.subject.casefold(), SUBJECTS):
+    if "x-failed-recipients" in mail.fields:
+        return True
+    subject = mail.subject.casefold()
+    if subject.startswith(AUTO_PREFIXES):
+        return False  # what follows is the subject of the mail that it answers
+    returned = contains(subject, SUBJECTS)
+    if contains(subject, AUTO_SUBJECTS) and not returned:
         return False
-    return (
-        is_daemon(mail) or "x-failed-recipients" in mail.fields or contains(mail.subject.casefold(), SUBJECTS)
-    )
+    return returned or (is_daemon(mail) and says_failed(mail))
+
+
+def is_plainly_report(mail: Mail, score: int) -> bool:
+    """A report for certain, though nobody could be found in it."""
+    if score < 3 and not (score == 2 and mail.returned_part is not None):
+        return False
+    written = is_daemon(mail) or has_copy(mail) or bool(mail.status_parts)
+    return written and came_back(mail)
 
 
 def wrapped_report(mail: Mail) -> bytes | None:
@@ -88,10 +156,13 @@ def wrapped_report(mail: Mail) -> bytes | None:
     part = mail.returned_part
     if part is None or mail.status_parts or mail.root.content_type != "multipart/mixed":
         return None
-    if mail.root.children[0] is not part or not is_daemon(mail):
+    if mail.root.children[0] is not part:
         return None
     inner = part.body(part.end - part.start)
-    return inner if _REPORT_TYPE.search(inner, 0, _HEAD) else None
+    if not _REPORT_TYPE.search(inner, 0, _HEAD):
+        return None
+    author = Fields(inner[:_HEAD].decode("latin-1")).text("from")
+    return inner if is_daemon(mail) or author == mail.from_ else None
 
 
 def is_damaged(mail: Mail) -> bool:
@@ -100,18 +171,6 @@ def is_damaged(mail: Mail) -> bool:
         return False
     kind = (mail.fields.raw("content-type") or "").lower()
     return "report" in kind or is_null_sender(mail) or is_daemon(mail)
-
-
-def is_forward(mail: Mail) -> bool:
-    """A person's forward of or answer to a report, which is no report."""
-    return _FORWARDED.match(mail.subject) is not None and not is_daemon(mail) and not is_null_sender(mail)
-
-
-def is_null_sender(mail: Mail) -> bool:
-    """The mail came from the null sender (RFC 5321 section 4.5.5), as the envelope or a Return-Path field tells."""
-    if mail.envelope.sender is not None:
-        return mail.envelope.sender == ""
-    return (mail.fields.raw("return-path") or "-").replace(" ", "").lower() in {"<>", "", "<mailer-daemon>"}
 
 
 def text_action(mail: Mail) -> Action:
