@@ -28,6 +28,7 @@ _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 # is the empty line with blanks added to it.
 _NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
 _NO_FIELD_LIMIT = 8
+_LOST_PART = re.compile(rb"^content-type:[ \t]*\w+/", re.IGNORECASE | re.MULTILINE)
 _FOLDING = (b" ", b"\t")
 _FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _ODD_LINE = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
@@ -39,7 +40,7 @@ _ROOT_FIELD = re.compile(
 _PART_FIELD = re.compile(rb"^(?:content-[a-z-]{1,30}|mime-version)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # Where a mail with no usable Content-Type begins with the first delimiter all the same.
 _BARE_MULTIPART = re.compile(
-    rb"\s*(?:this is [^\n]{0,40}(?:mime|multi-?part)[^\n]*\n(?:[^\n-][^\n]*\n|\n){0,3})?"
+    rb"\s{0,200}(?:this is [^\n]{0,40}(?:mime|multi-?part)[^\n]*\n(?:[^\n-][^\n]*\n|\n){0,3})?"
     rb"--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)",
     re.IGNORECASE,
 )
@@ -201,6 +202,9 @@ def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
             return []
         defects.append(Defect("boundary_guessed"))
         found = _delimiters(raw, part.start, part.end, guess[1].rstrip())
+    # A part in what should be the preamble lost its delimiter.
+    if found and (lost := _LOST_PART.search(raw, part.start, found[0][0])):
+        found.insert(0, (lost.start(), lost.start(), False))
     for index, (_, after, closes) in enumerate(found):
         if closes:
             break
