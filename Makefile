@@ -29,9 +29,11 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak.py
 
-# Generated files: the compiled rules and the published JSON Schema. A test fails while they are stale.
+# Generated files: the compiled rules, the list of them in docs/rules, and the published JSON Schema. A test fails while
+# they are stale.
 rules: $(VENV)/.dev
 	$(BIN)/python -m dsn_processor.classify.compile
+	$(BIN)/python -m dsn_processor.teach.catalogue docs/rules
 
 schema:
 	cp dsn_processor/schemas/parse.schema.json docs/parse.schema.json

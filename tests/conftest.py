@@ -8,6 +8,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch):
     monkeypatch.delenv("DSN_PROCESSOR_DB", raising=False)
+    monkeypatch.delenv("DSN_PROCESSOR_RULES", raising=False)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dsn_processor.cli import build_parser
 from dsn_processor.cli.ingest import EX_TEMPFAIL, PATIENCE
 from dsn_processor.intake import formats
 from dsn_processor.intake.items import Limits
-from dsn_processor.settings import DATABASE_VARIABLE, DEFAULT_DATABASE
+from dsn_processor.settings import DATABASE_VARIABLE, DEFAULT_DATABASE, RULES_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -39,9 +39,20 @@ class Strict(argparse.ArgumentParser):
         pytest.fail(f"{self.prog}: {message}")
 
 
-def parsers():
-    [commands] = [action for action in build_parser()._actions if action.dest == "command"]
-    return commands.choices
+def parsers(parser=None, prefix=""):
+    """Every command, and "rules lint" for what it can do; by its name."""
+    found = {}
+    for action in (parser or build_parser())._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                found |= {prefix + name: command, **parsers(command, f"{prefix}{name} ")}
+    return found
+
+
+def shown(command):
+    """The examples of ``command``."""
+    words = command.split()
+    return [arguments for arguments in command_lines(USAGE) if arguments[: len(words)] == words]
 
 
 def test_command_lines_are_found():
@@ -63,15 +74,15 @@ def test_every_command_line_is_one(path):
 @pytest.mark.parametrize("command", parsers())
 def test_every_command_has_its_example(command):
     assert f"`{command} " in USAGE or f"`{command}`" in USAGE
-    assert command in {arguments[0] for arguments in command_lines(USAGE)}
+    assert shown(command)
 
 
 @pytest.mark.parametrize("command", parsers())
 def test_every_option_is_shown(command):
     """--help and --db, which all have, stand in the text."""
-    shown = {word for arguments in command_lines(USAGE) if arguments[0] == command for word in arguments}
+    words = {word for arguments in shown(command) for word in arguments}
     options = {option for action in parsers()[command]._actions for option in action.option_strings}
-    assert {option for option in options if option.startswith("--")} - {"--help", "--db"} <= shown
+    assert {option for option in options if option.startswith("--")} - {"--help", "--db"} <= words
 
 
 def test_exit_codes():
@@ -94,6 +105,7 @@ def test_limits_and_names():
         assert said in USAGE
     assert f"up to {PATIENCE:.0f} seconds" in USAGE
     assert DATABASE_VARIABLE in USAGE
+    assert RULES_VARIABLE in USAGE
     assert DEFAULT_DATABASE in USAGE
     for suffix in (".eml", ".mbox", ".tar", ".zip", ".tgz", ".gz", ".xz"):
         assert formats.by_name(f"x{suffix}")

@@ -184,8 +184,9 @@ class _Row:
     def fragments(self, key: str) -> tuple[str, ...]:
         values = self.strings(key)
         for value in values:
-            if value != " ".join(value.split()).casefold():
-                self.fail(f"{key}: write {value!r} in lower case, with single spaces and none at its ends")
+            folded = " ".join(value.split()).casefold()
+            if value != folded:
+                self.fail(f"{key}: {value!r} is never found, since texts are folded; write {folded!r}")
         return values
 
     def choice(self, key: str, known: dict[str, Any], default: Any = None) -> Any:

@@ -12,7 +12,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    from dsn_processor.cli import explain, ingest, parse, query, reclassify, replay
+    from dsn_processor.cli import explain, ingest, parse, query, reclassify, replay, rules
 
     parser = kind(
         prog="dsn-processor",
@@ -21,7 +21,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) 
     )
     parser.add_argument("--version", action="version", version=f"dsn-processor {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for module in (parse, explain, replay, ingest, query, reclassify):
+    for module in (parse, explain, replay, ingest, query, reclassify, rules):
         module.add_commands(commands)
     return parser
 

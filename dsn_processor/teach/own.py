@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dsn_processor.classify.rules import digest
+from dsn_processor.classify.match import RuleBook
+from dsn_processor.classify.rules import Row, digest, read_files
 from dsn_processor.errors import RulesError
 from dsn_processor.reading import Rules, rules_version
-from dsn_processor.teach.lint import lint_own
+from dsn_processor.teach.lint import Linted, lint_own, lint_packaged
 
 
 def load_rules(path: str) -> Rules:
@@ -15,13 +16,32 @@ def load_rules(path: str) -> Rules:
     return _rules(_read(path), path)
 
 
+def load_rows(path: str) -> tuple[Row, ...]:
+    """The file's rows with their samples. Raises RulesError."""
+    return _sound(_read(path), path)[0].rows
+
+
+def lint_file(path: str) -> Linted:
+    """An operator's file looked through. Raises RulesError where it cannot be read."""
+    return lint_own(_read(path), path)
+
+
+def lint_tables() -> Linted:
+    return lint_packaged(read_files())
+
+
 def _rules(data: bytes, path: str) -> Rules:
+    _, book = _sound(data, path)
+    return Rules(book, f"{rules_version()}+{digest([data])}")
+
+
+def _sound(data: bytes, path: str) -> tuple[Linted, RuleBook]:
     linted = lint_own(data, path)
     wrong = linted.fatal
     if wrong or linted.book is None:
         more = f" (and {len(wrong) - 1} more: dsn-processor rules lint {path})" if len(wrong) > 1 else ""
         raise RulesError(f"{wrong[0].text}{more}")
-    return Rules(linted.book, f"{rules_version()}+{digest([data])}")
+    return linted, linted.book
 
 
 def _read(path: str) -> bytes:

@@ -9,7 +9,7 @@ from dsn_processor import reading
 from dsn_processor.cli import build_parser
 from dsn_processor.errors import RulesError
 
-COMMANDS = ("parse", "explain", "replay", "ingest", "events", "show", "stats", "reclassify")
+COMMANDS = ("parse", "explain", "replay", "ingest", "events", "show", "stats", "reclassify", "rules")
 HEAVY = {"sqlalchemy", "sqlmodel", "pydantic", "rich", "zstandard", "alembic", "email", "logging", "flufl"}
 
 

@@ -1,13 +1,17 @@
 """An operator's own rules: first in order, looked through when loaded, loaded anew when the file changed."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from dsn_processor.classify import rules
+from dsn_processor.classify.match import RuleBook
+from dsn_processor.classify.rules import FILES, RULE_FILES
 from dsn_processor.classify.verdict import judge
 from dsn_processor.errors import RulesError
 from dsn_processor.facts import RecipientReport
-from dsn_processor.reading import read, rules_version
+from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.teach.own import RulesFile, load_rules
 
 ROW = """
@@ -94,7 +98,7 @@ seen = [{ reply = "550 no", remote_mta = "a.relay.google.example" }]
         ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']\nseen = ['x']\ntxet = 'y'", ":1: rule a: unknown key 'txet'"),
         ("\n\n[[rule]]\nid = 'a'\nreason = 'polcy'\ntext = ['x']\nseen = ['x']", ":3: rule a: reason = 'polcy' is unknown; did you mean 'policy'?"),
         ("[[rule]]\nid = 'a'\nreason = '-'\ntext = ['x']\nseen = ['x']", "known are: user_unknown, mailbox_disabled,"),
-        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['X ']\nseen = ['x']", "rule a: text: write 'X '"),
+        ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['X ']\nseen = ['x']", "rule a: text: 'X ' is never found, since texts are folded; write 'x'"),
         ("[[rule]]\nid = 'a'\nreason = 'policy'\ntext = ['x']", "rule a: needs a sample"),
         ("[[rule]]\nid = 'a'\nreason = 'policy'\nseen = ['x']", "rule a: needs text or status"),
         ("[[rule]]\nreason = 'policy'\ntext = ['x']\nseen = ['x']", "rule number 1: needs id"),
@@ -151,15 +155,15 @@ class Listener(list):
 
 def test_a_change_is_followed(file):
     said = Listener()
-    rules = RulesFile(str(file), said)
-    first = rules.current()
-    assert rules.current() is first
+    followed = RulesFile(str(file), said)
+    first = followed.current()
+    assert followed.current() is first
     before = file.stat()
     file.write_text(row("new"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert before.st_size == file.stat().st_size
-    assert rules.current().version != first.version
-    assert rules.current().book.rules[0].id == "new"
+    assert followed.current().version != first.version
+    assert followed.current().book.rules[0].id == "new"
     assert said == []
 
 
@@ -168,34 +172,34 @@ def test_a_change_is_followed(file):
 )
 def test_a_broken_file_changes_nothing_and_is_told_once(file, broken):
     said = Listener()
-    rules = RulesFile(str(file), said)
-    first = rules.current()
+    followed = RulesFile(str(file), said)
+    first = followed.current()
     for _ in range(3):
         file.write_text(broken)
-        assert rules.current() is first
+        assert followed.current() is first
     [told] = said
     assert told.startswith(str(file))
     assert told.endswith("; the rules loaded before stay in use")
     file.write_text(row("mended"))
-    assert rules.current().book.rules[0].id == "mended"
+    assert followed.current().book.rules[0].id == "mended"
     file.write_text(broken)
-    assert rules.current().book.rules[0].id == "mended"
+    assert followed.current().book.rules[0].id == "mended"
     assert len(said) == 2
 
 
 def test_a_file_that_goes_and_comes_again(file):
     said = Listener()
-    rules = RulesFile(str(file), said)
-    first = rules.current()
+    followed = RulesFile(str(file), said)
+    first = followed.current()
     file.unlink()
-    assert [rules.current(), rules.current()] == [first, first]
+    assert [followed.current(), followed.current()] == [first, first]
     assert len(said) == 1
     file.touch()  # an editor that writes in place has come so far
-    assert rules.current() is first
+    assert followed.current() is first
     file.write_text(row("back"))
-    assert rules.current().book.rules[0].id == "back"
+    assert followed.current().book.rules[0].id == "back"
     file.unlink()
-    rules.current()
+    followed.current()
     assert len(said) == 2
 
 
@@ -204,8 +208,8 @@ def test_a_pipe_is_read_once():
     os.write(writing, row().encode())
     os.close(writing)
     said = Listener()
-    rules = RulesFile(f"/dev/fd/{reading}", said)
-    assert rules.current() is rules.current()
+    followed = RulesFile(f"/dev/fd/{reading}", said)
+    assert followed.current() is followed.current()
     assert said == []
     os.close(reading)
 
@@ -214,3 +218,17 @@ def test_there_is_nothing_to_stay_with_at_the_start(file):
     file.write_text("[[rule")
     with pytest.raises(RulesError):
         RulesFile(str(file), print)
+
+
+@pytest.mark.parametrize("table", RULE_FILES)
+def test_one_row_in_a_table_teaches_a_new_bounce(tmp_path, monkeypatch, write_dsn, table):
+    for name in FILES:
+        (tmp_path / name).write_bytes(Path(rules.FOLDER, name).read_bytes())
+    with (tmp_path / table).open("a") as file:
+        file.write(row("taught", "mailbox_full", "purple walrus"))
+    monkeypatch.setattr(rules, "FOLDER", str(tmp_path))
+    book = RuleBook(rules.load.__wrapped__())
+    mail = write_dsn(diagnostic="550 5.1.1 the purple walrus is here")
+    [verdict] = read(mail, None, Rules(book, "taught")).verdicts
+    assert (verdict.rule_id, verdict.reason) == ("taught", "mailbox_full")
+    assert read(mail).verdicts[0].reason == "user_unknown"
