@@ -15,8 +15,9 @@ from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
 from dsn_processor.parse.mime import Part
 from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
 from dsn_processor.parse.returned import split_text
-from dsn_processor.parse.signals import came_back, is_daemon, text_action
+from dsn_processor.parse.signals import came_back, text_action
 from dsn_processor.parse.words import TEXTS, contains
+from dsn_processor.parse.writer import is_daemon
 from dsn_processor.terms import Action
 
 STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a text
@@ -89,8 +90,17 @@ def _reports(mail: Mail, notice: str) -> list[RecipientReport]:
     found = find_recipients(mail, notice)
     action = text_action(mail)
     # Where the addresses stand in a bare list, what the notice says is said of all of them.
-    common = len(found) == 1 or not any(one.words for one in found)
-    return [_report(one, notice, action, alone=common) for one in found]
+    if len(found) > 1 and not any(one.words for one in found):
+        first = _report(found[0], _unlisted(notice[:NOTICE], found), action, alone=True)
+        return [replace(first, address=one.address, original=one.original) for one in found]
+    return [_report(one, notice, action, alone=len(found) == 1) for one in found]
+
+
+def _unlisted(notice: str, found: list[Found]) -> str:
+    """The notice without the lines that hold nothing but an address."""
+    addresses = {one.address.casefold() for one in found}
+    lines = notice.split("\n")
+    return "\n".join([line for line in lines if line.strip(" <>\"',;:").casefold() not in addresses])
 
 
 def _quoted_report(mail: Mail) -> list[RecipientReport]:
