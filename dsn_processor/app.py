@@ -15,6 +15,7 @@ from dsn_processor.reading import Rules
 from dsn_processor.record.store import Store
 from dsn_processor.settings import database_url, pipe_envelope
 from dsn_processor.terms import Kind
+from dsn_processor.workers import Batch, prepare_all
 
 BATCH_MAILS = 256  # mails committed together
 BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
@@ -69,9 +70,11 @@ def replay(
     seen: Callable[[Outcome], None],
     skipped: Callable[[Skipped], None],
     rules: Callable[[], Rules | None] = _packaged,
+    workers: int = 1,
 ) -> None:
     """Take every mail of ``items`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
-    ``rules`` is asked before each batch: a file of rules may change in a long run.
+    ``rules`` is asked before each batch: a file of rules may change in a long run. With more than one of ``workers``, so
+    many processes read the mails.
 
     Mails that an earlier run accepted and did not come to process are processed first.
     """
@@ -79,8 +82,11 @@ def replay(
         tally.waiting += 1
         tally.count(outcome)
         seen(outcome)
-    for batch in _batches(items, tally, skipped):
-        for outcome in pipeline.take(store, batch, rules()):
+    batches = (
+        Batch(pipeline.sift(store, batch), rules()) for batch in _batches(items, tally, skipped)
+    )
+    for prepared in prepare_all(batches, workers):
+        for outcome in pipeline.commit(store, prepared):
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)

@@ -5,8 +5,8 @@
     process   parse -> classify                   (pure, can be done again by anybody, any time)
     record    report and per-recipient events, ONE transaction
 
-take() does both steps for a batch of mails that stay where they came from until it returns: replay.
-Bulk work parses in other processes: prepare() there, commit() in the one that holds the store.
+take() does both steps for a batch of mails that stay where they came from until it returns. Its three parts serve
+replay, which reads in other processes: sift() and commit() where the store is, prepare() anywhere (workers.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage, Reading, RecipientReport
@@ -57,6 +57,14 @@ class Outcome:
     error: str | None = None
 
 
+class Unread(NamedTuple):
+    """A mail that is new to the store, with its ``identity``, met at ``now``."""
+
+    message: InboundMessage
+    identity: str
+    now: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
@@ -91,7 +99,7 @@ def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outc
         raise LookupError(f"no mail {message_id} waits to be processed")
     if message.attempts >= ATTEMPTS:
         error = message.last_error or f"{message.attempts} attempts to process it did not come to an end"
-        return _put_aside(store, message, error, MessageState.QUARANTINED)
+        return _set_aside(store, message, error, MessageState.QUARANTINED)
     with store.transaction():
         attempts = store.count_attempt(message_id)
     try:
@@ -107,7 +115,7 @@ def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outc
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours in one mail must not stop the others
         state = MessageState.QUARANTINED if attempts >= ATTEMPTS else MessageState.RECEIVED
-        return _put_aside(store, message, told(error), state)
+        return _set_aside(store, message, told(error), state)
     return _outcome(message.source, message_id, reading.parsed.kind, events, added)
 
 
@@ -125,34 +133,40 @@ def take(
     now: datetime | None = None,
 ) -> list[Outcome]:
     """Accept and process a batch in one transaction. Mails that are known, or twice in the batch, add nothing."""
+    sifted = sift(store, messages, now=now)
+    return commit(store, [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted])
+
+
+def sift(
+    store: "Store", messages: Sequence[InboundMessage], *, now: datetime | None = None
+) -> list[Unread | Prepared]:
+    """Tell the mails that are still to be read from those that are known already."""
     now = now or datetime.now(UTC)
     keys = [identity(message.raw) for message in messages]
     known = store.known(keys)
-    return commit(
-        store,
-        [
-            Prepared(message=_new_message(message, key, now, packed=b""), parsed=None)
-            if key in known
-            else prepare(message, rules, now=now, key=key)
-            for message, key in zip(messages, keys, strict=True)
-        ],
-    )
+    return [
+        Prepared(message=_new_message(message, key, now, packed=b""), parsed=None)
+        if key in known
+        else Unread(message, key, now)
+        for message, key in zip(messages, keys, strict=True)
+    ]
 
 
-def prepare(
-    message: InboundMessage, rules: Rules | None = None, *, now: datetime, key: str | None = None
-) -> Prepared:
-    """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result.
-
-    ``key`` is its identity, where that is known already.
-    """
-    new = _new_message(message, key or identity(message.raw), now, state=MessageState.PROCESSED)
+def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
+    """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
+    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
     try:
-        reading = read(message.raw, message.envelope, rules)
-        events = events_of(reading, new.identity, now)
+        reading = read(unread.message.raw, unread.message.envelope, rules)
+        events = events_of(reading, new.identity, unread.now)
     except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
-        return Prepared(message=_quarantined(new, error), parsed=None)
+        return Prepared(message=_quarantined(new, told(error)), parsed=None)
     return Prepared(message=new, parsed=reading.parsed, rules=rules_version(rules), events=events)
+
+
+def put_aside(unread: Unread, why: str) -> Prepared:
+    """A mail that cannot be read: kept as it is, with the reason."""
+    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
+    return Prepared(message=_quarantined(new, why), parsed=None)
 
 
 def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
@@ -168,7 +182,7 @@ def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
             return [outcome for prepared in batch for outcome in commit(store, [prepared])]
         if batch[0].parsed is None:
             raise
-        return _commit(store, [Prepared(message=_quarantined(batch[0].message, error), parsed=None)])
+        return _commit(store, [Prepared(message=_quarantined(batch[0].message, told(error)), parsed=None)])
 
 
 def _commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
@@ -292,14 +306,14 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def _put_aside(store: "Store", message: StoredMessage, error: str, state: MessageState) -> Outcome:
+def _set_aside(store: "Store", message: StoredMessage, error: str, state: MessageState) -> Outcome:
     with store.transaction():
         store.set_state(message.id, state, error)
     return Outcome(source=message.source, message_id=message.id, error=error)
 
 
-def _quarantined(message: NewMessage, error: Exception) -> NewMessage:
-    return replace(message, state=MessageState.QUARANTINED, last_error=told(error))
+def _quarantined(message: NewMessage, error: str) -> NewMessage:
+    return replace(message, state=MessageState.QUARANTINED, last_error=error)
 
 
 def told(error: Exception) -> str:

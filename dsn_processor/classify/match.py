@@ -67,6 +67,9 @@ class RuleBook:
         self.scan = lru_cache(maxsize=64)(self._scan)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
 
+    def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
+        return RuleBook, (self.tables,)  # another process builds its own automaton
+
     def _build(self) -> ahocorasick.Automaton:
         words: dict[str, _Word] = {}
         for rank, rule in enumerate(self.rules):

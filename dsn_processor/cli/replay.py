@@ -17,6 +17,7 @@ _ROWS = 50  # rows of --table at most
 _TELLING = 15  # characters of a diagnostic that tells more than a code
 _COLUMNS = ("address", "type", "reason", "status", "said")
 _INTERRUPTED = 130
+_MANY_WORKERS = 256
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,9 +36,21 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
     )
     add_rules_option(command)
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="processes that read mails (default: one for each core; 1 reads in this one)",
+    )
     command.add_argument("--table", action="store_true", help="list who failed or waits, and why")
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
     command.set_defaults(run=run)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MANY_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MANY_WORKERS}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from dsn_processor.intake.walk import Walk
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
+    from dsn_processor.workers import all_cores
 
     if args.table and args.json:
         raise UsageError("--table and --json exclude each other: events --json lists recipients as JSON")
@@ -80,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
                 seen=seen,
                 skipped=lambda item: progress.say(f"{item.source} {item.why}"),
                 rules=rules,
+                workers=args.workers or all_cores(),
             )
         except KeyboardInterrupt:
             interrupted = True

@@ -246,7 +246,7 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
     for n in range(6):
         put(n)
     monkeypatch.setattr(app, "BATCH_MAILS", 2)
-    real = pipeline.take
+    real = pipeline.commit
     batches = []
 
     def failing(*args):
@@ -255,7 +255,7 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
             raise StoreError("the disk is full: make room, and run it again")
         return real(*args)
 
-    monkeypatch.setattr(pipeline, "take", failing)
+    monkeypatch.setattr(pipeline, "commit", failing)
     assert replay(mails) == (4, "", "dsn-processor: the disk is full: make room, and run it again\n")
     assert stats(cli, url)["mails"] == 4
     monkeypatch.undo()
@@ -295,7 +295,7 @@ def test_a_mail_that_meets_a_fault_of_ours_is_kept(replay, put, mails, url, cli,
 
 def test_a_fault_elsewhere_shows_where(replay, put, mails, monkeypatch):
     put(1)
-    monkeypatch.setattr(pipeline, "take", lambda *_: 1 / 0)
+    monkeypatch.setattr(pipeline, "commit", lambda *_: 1 / 0)
     code, _, err = replay(mails)
     assert code == 1
     assert "Traceback" in err
@@ -307,7 +307,9 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     monkeypatch.setattr(app, "BATCH_BYTES", 5000)
     sizes = []
     monkeypatch.setattr(
-        pipeline, "take", lambda _, batch, rules: sizes.append([len(one.raw) for one in batch]) or []
+        pipeline,
+        "commit",
+        lambda _, batch: sizes.append([one.message.size for one in batch]) or [],
     )
     items = [pipeline.InboundMessage(raw=b"x" * size, source="-") for size in (1, 1, 1, 1, 4999, 9000, 1)]
     skipped = Skipped("y", "is a FIFO", failed=False)
@@ -341,14 +343,14 @@ RESTING = """
 import signal, sys
 from dsn_processor import pipeline
 from dsn_processor.cli import main
-real, taken = pipeline.take, []
-def take(store, batch, rules):
+real, taken = pipeline.commit, []
+def commit(store, batch):
     taken.append(batch)
     if len(taken) == 3:
         print("resting", file=sys.stderr, flush=True)
         signal.pause()
-    return real(store, batch, rules)
-pipeline.take = take
+    return real(store, batch)
+pipeline.commit = commit
 sys.exit(main())
 """
 

@@ -1,0 +1,186 @@
+"""Mails read in other processes: the same answers, whatever becomes of a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dsn_processor import workers
+from dsn_processor.app import Tally, replay
+from dsn_processor.errors import DsnProcessorError
+from dsn_processor.facts import InboundMessage
+from dsn_processor.reading import rules_version
+from dsn_processor.record.store import Store
+from dsn_processor.teach.own import load_rules
+from dsn_processor.terms import MessageState
+
+# Loaded by a worker as it starts: mails that hold such a word do it harm.
+HARMFUL = """
+import os, time
+import dsn_processor.pipeline as pipeline
+read = pipeline.read
+
+def harmed(raw, envelope=None):
+    if b"KILL" in raw or (b"ONCE" in raw and not os.path.exists(FLAG)):
+        open(FLAG, "w").close()
+        os.kill(os.getpid(), 9)
+    if b"HANG" in raw:
+        time.sleep(60)
+    if b"HUGE" in raw:
+        bytearray(2**40)
+    return read(raw, envelope)
+
+pipeline.read = harmed
+"""
+
+
+@pytest.fixture
+def harmful(tmp_path, monkeypatch):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"FLAG = {str(tmp_path / 'flag')!r}\n{HARMFUL}")
+    here = Path(workers.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{here}")
+
+
+@pytest.fixture
+def mails(write_dsn, monkeypatch):
+    """Enough mails for many batches, each of a sent mail and a recipient of its own."""
+    monkeypatch.setattr("dsn_processor.app.BATCH_MAILS", 8)
+    return [
+        InboundMessage(
+            raw=write_dsn(number=n, returned_id=f"<sent-{n}@example.com>", recipient=f"user-{n}@example.net"),
+            source=f"{n}.eml",
+        )
+        for n in range(60)
+    ]
+
+
+def replayed(url, mails, count):
+    """(outcomes, tally, events) of a replay with so many workers."""
+    outcomes, tally = [], Tally()
+    with Store.open(url) as store:
+        replay(store, mails, tally, seen=outcomes.append, skipped=print, workers=count)
+        return outcomes, tally, list(store.events())
+
+
+def without_times(events):
+    return [
+        (event.message_id, event.identity, event.kind, event.recipient, event.verdict) for event in events
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_many_processes_say_what_one_says(tmp_path, mails, count):
+    mails += [mails[3], mails[40]]
+    one = replayed(f"sqlite:///{tmp_path}/one.db", mails, 1)
+    many = replayed(f"sqlite:///{tmp_path}/many.db", mails, count)
+    assert (many[1].mails, many[1].duplicates) == (62, 2)
+    assert many[1] == one[1]
+    assert without_times(many[2]) == without_times(one[2])
+    assert [(o.source, o.message_id, o.duplicate) for o in many[0]] == [
+        (o.source, o.message_id, o.duplicate) for o in one[0]
+    ]
+
+
+def test_what_is_known_is_not_read_again(url, mails):
+    replayed(url, mails, 2)
+    _, tally, events = replayed(url, mails, 2)
+    assert (tally.duplicates, len(events)) == (60, 60)
+
+
+def spoilt(mails, number, word):
+    return [
+        InboundMessage(raw=mail.raw + word if n == number else mail.raw, source=mail.source)
+        for n, mail in enumerate(mails)
+    ]
+
+
+@pytest.mark.parametrize("word, told", [(b"KILL", "signal 9"), (b"HANG", "no answer in time")])
+def test_a_mail_that_ends_its_worker_is_put_aside_alone(url, mails, harmful, monkeypatch, word, told):
+    monkeypatch.setattr(workers, "_PATIENCE", 3.0)
+    outcomes, tally, events = replayed(url, spoilt(mails, 21, word), 2)
+    assert (tally.mails, tally.quarantined, len(events)) == (60, 1, 59)
+    [bad] = [outcome for outcome in outcomes if outcome.error]
+    assert (bad.source, bad.message_id) == ("21.eml", 22)
+    assert told in bad.error
+    with Store.open(url) as store:
+        assert store.message(22).state is MessageState.QUARANTINED
+        assert store.raw(22).endswith(word)
+
+
+def test_a_worker_killed_from_outside_costs_nothing(url, mails, harmful):
+    _, tally, events = replayed(url, spoilt(mails, 21, b"ONCE"), 2)
+    assert (tally.mails, tally.quarantined, len(events)) == (60, 0, 60)
+
+
+def test_a_mail_that_wants_more_memory_than_a_worker_may_have(url, mails, harmful):
+    outcomes, tally, events = replayed(url, spoilt(mails, 21, b"HUGE"), 2)
+    assert (tally.quarantined, len(events)) == (1, 59)
+    assert "MemoryError" in outcomes[21].error
+
+
+def test_workers_that_cannot_start_are_no_mails_fault(url, mails, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(DsnProcessorError, match=r"did not start \(exit code 1\): try --workers 1"):
+        replayed(url, mails, 2)
+    with Store.open(url) as store:
+        assert store.stats().mails == 0
+
+
+PARENT = """
+import time
+from dsn_processor.workers import Worker
+worker = Worker()
+worker._await_ready()
+print(worker._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_end_with_their_parent():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(600):
+        if not _runs(worker):
+            return
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")  # one that ended may wait for somebody to ask how
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_judge_by_the_rules_of_the_moment(url, mails, tmp_path):
+    own = tmp_path / "own.toml"
+    row = '[[rule]]\nid = "mine"\nreason = "mailbox_moved"\ntext = ["user unknown"]\nseen = ["550 user unknown"]\n'
+    own.write_text(row)
+    first = load_rules(str(own))
+    own.write_text(row.replace("mailbox_moved", "policy"))
+    second = load_rules(str(own))
+    given = iter([first] * 3 + [second] * 3 + [None] * 10)
+    with Store.open(url) as store:
+        replay(
+            store, mails, Tally(), seen=lambda _: None, skipped=print, workers=2, rules=lambda: next(given)
+        )
+        reasons = [event.verdict.reason.value for event in store.events()][::-1]
+        rules = [store.report(n).rules for n in (1, 25, 49)]
+    assert reasons == ["mailbox_moved"] * 24 + ["policy"] * 24 + ["user_unknown"] * 12
+    assert rules == [first.version, second.version, rules_version()]
+
+
+def test_a_single_batch_needs_no_process(url, mails, monkeypatch):
+    monkeypatch.setattr(workers, "Worker", None)
+    assert replayed(url, mails[:8], 4)[1].mails == 8
