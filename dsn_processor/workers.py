@@ -185,12 +185,12 @@ def work(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # facts hold no cycles
-    with Connection(descriptor) as pipe:
+    with (
+        Connection(descriptor) as pipe,
+        suppress(EOFError, OSError),
+    ):  # the parent left: nobody waits for an answer
         pipe.send_bytes(b"ready")
         while True:
-            try:
-                batch: list[Unread] = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
-            except EOFError:
-                return
+            batch: list[Unread] = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
             answer = [prepare(unread) for unread in batch]
             pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
