@@ -7,7 +7,6 @@ ends a worker alone, too, is put aside.
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -116,7 +115,10 @@ class Worker:
             # Not multiprocessing's own start: that would import the caller's main module again.
             program = f"import sys; sys.path[:] = {sys.path!r}; from dsn_processor.workers import work; work({theirs.fileno()})"
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
-                [sys.executable, "-P", "-c", program], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                [sys.executable, "-P", "-c", program],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C is the parent's to answer
             )
         self._ready = False
         self._rules: Rules | None = None
@@ -181,7 +183,6 @@ def work(descriptor: int) -> None:
     import gc  # noqa: PLC0415
     import resource  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # facts hold no cycles
