@@ -82,9 +82,7 @@ def replay(
         tally.waiting += 1
         tally.count(outcome)
         seen(outcome)
-    batches = (
-        Batch(pipeline.sift(store, batch), rules()) for batch in _batches(items, tally, skipped)
-    )
+    batches = (Batch(pipeline.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
     for prepared in prepare_all(batches, workers):
         for outcome in pipeline.commit(store, prepared):
             tally.mails += 1

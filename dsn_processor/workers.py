@@ -191,7 +191,9 @@ def work(descriptor: int) -> None:
         suppress(EOFError, OSError),
     ):  # the parent left: nobody waits for an answer
         pipe.send_bytes(b"ready")
+        rules: Rules | None = None
         while True:
-            batch: list[Unread] = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
-            answer = [prepare(unread) for unread in batch]
+            changed, given, unread = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
+            rules = given if changed else rules
+            answer = [prepare(one, rules) for one in unread]
             pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
