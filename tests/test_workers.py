@@ -170,7 +170,8 @@ def test_workers_judge_by_the_rules_of_the_moment(url, mails, tmp_path):
     first = load_rules(str(own))
     own.write_text(row.replace("mailbox_moved", "policy"))
     second = load_rules(str(own))
-    given = iter([first] * 3 + [second] * 3 + [None] * 10)
+    # asked once before the first batch
+    given = iter([first] * 4 + [second] * 3 + [None] * 10)
     with Store.open(url) as store:
         replay(
             store, mails, Tally(), seen=lambda _: None, skipped=print, workers=2, rules=lambda: next(given)
