@@ -17,9 +17,11 @@ STATUS_TYPES = frozenset(
 STATUS_LIMIT = 1_000_000  # bytes of a delivery-status part that are read
 BLOCK_LIMIT = 10_000  # recipient blocks that are read
 
-# A field with its folded lines. QUIRK: lines of a reply that lost their indentation begin with its code.
+# A field with its folded lines. QUIRK: lines of a reply that lost their indentation begin with its code, or hold words
+# and no colon.
 _FIELD = re.compile(
-    r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+|[245]\d\d[- ]).*)*)", re.MULTILINE
+    r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+|[245]\d\d[- ]|(?=[A-Za-z(<][^:\n]+$)).*)*)",
+    re.MULTILINE,
 )
 # ... and those behind a blank line go on all the same.
 _GOES_ON = re.compile(r"[ \t]*[245]\d\d[- ].*(?:\n[ \t]+.*)*")

@@ -28,6 +28,7 @@ _ANNOUNCING = (
     "code was:", "was:", "is:", "status:", "status", "got:", "<<<", "smtp;", "message:", "data:", "]:", "):", ") :", ">:", "failed:", "failed with:", "result:", "reason:", "reason", "rejected:",
     "rejected your message:", "rejected", "with:", "answer:", "answered:", "smtp:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem",
     "grund:", "fehler:", "fehlermeldung:", "raison:", "cause:", "erreur:", "motif:", "motivo:", "razón:", "causa:", "erro:", "errore:",
+    "servers:", "serveur:", "servidor:", "сервера:", "サーバー:", "fejl:", "fejlkode:", "fel:", "felkod:", "chyba:", "kód:", "kod:", "błąd:", "fehlercode:", "código:", "codice:", "ответ:", "код:",
     "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
     "내용:", "사유:",
 )  # fmt: skip
@@ -126,7 +127,11 @@ def _announced_code(text: str) -> re.Match[str] | None:
 
 def _is_announced(before: str) -> bool:
     words = before.rstrip(_BETWEEN).replace("：", ":").replace(" :", ":")
-    if not words or "\n" in before[len(words) :] or before.rstrip(" \t").endswith((">>>", "<<<")):
+    if (
+        not words
+        or "\n" in before[len(words) :]
+        or before.rstrip(" \t").endswith((">>>", "<<<", "->", "<-", "<--"))
+    ):
         return True
     # A host or an address may announce it too: "mx.example.net: 550".
     return words.lower().endswith(_ANNOUNCING) or (words.endswith(":") and "." in words.split()[-1])

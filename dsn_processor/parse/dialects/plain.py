@@ -44,6 +44,7 @@ _BOILER = re.compile(
     r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
     re.IGNORECASE,
 )
+_BY = re.compile(r"\bby[ \t<\"']*\Z", re.IGNORECASE)  # "Scanned by gateway@example.net"
 # Whom to ask, rather than who failed, where a sentence names one.
 _ROLE = re.compile(r"(?:postmaster|abuse|support|help|admin|webmaster|info)@", re.IGNORECASE)
 _END = re.compile(
@@ -131,7 +132,7 @@ def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     found, asides = [], []
     for match, words in _chunks(lines, _AT_START):
         before = lines_before(match)
-        if _allowed(match["address"], excluded) and not _BOILER.search(before):
+        if _allowed(match["address"], excluded) and not _BOILER.search(before) and not _BY.search(before):
             # "Questions? help@example.net" names whom to ask; it counts only where nobody else is named.
             aside = _ROLE.match(match["address"]) and any(letter.isalpha() for letter in before)
             (asides if aside else found).append(Found(match["address"], words, made_from(words)))
@@ -160,12 +161,12 @@ def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Mat
 
 def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
     """The lines under an address that tell its trouble: to the next address or the end of the paragraph; the next
-    paragraph too where the address stands alone.
+    paragraph too where the address stands alone, or a colon announces it.
     """
     words: list[str] = []
     for line in lines[start : start + 60]:
         if not line.strip():
-            if words:
+            if words and not words[-1].endswith(":"):
                 break
             continue
         if "@" in line and pattern.match(line):
@@ -264,7 +265,9 @@ def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
         found += [
             Found(address, words)
             for address in addresses_in(line)
-            if _allowed(address, excluded) and not _ROLE.match(address)
+            if _allowed(address, excluded)
+            and not _ROLE.match(address)
+            and not _BY.search(line, 0, line.find(address))
         ]
     return found[:SENTENCES]
 
