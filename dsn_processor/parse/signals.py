@@ -127,7 +127,7 @@ def _is_letter(mail: Mail) -> bool:
 
 def came_back(mail: Mail) -> bool:
     """A proof beside words that a program returned a mail: lures copy the words of reports, but want an answer."""
-    return is_null_sender(mail) or is_automatic(mail) or mail.returned is not None or bool(mail.status_parts)
+    return is_null_sender(mail) or is_automatic(mail) or has_copy(mail) or bool(mail.status_parts)
 
 
 def looks_returned(mail: Mail) -> bool:
