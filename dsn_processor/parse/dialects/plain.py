@@ -129,7 +129,8 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
 
 
 def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
-    found, asides = [], []
+    found: list[Found] = []
+    asides: list[Found] = []
     for match, words in _chunks(lines, _AT_START):
         before = lines_before(match)
         if _allowed(match["address"], excluded) and not _BOILER.search(before) and not _BY.search(before):
