@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from importlib import import_module
 
 from dsn_processor import __version__
 from dsn_processor.errors import ConfigurationError, DsnProcessorError, StoreError, UsageError
@@ -11,9 +12,24 @@ OK, SOME_FAILED, USAGE, CONFIGURATION, STORE = range(5)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
-def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    from dsn_processor.cli import explain, ingest, parse, query, reclassify, replay, rules
+#: Command -> its module, in the order of --help.
+COMMANDS = {
+    "parse": "parse",
+    "explain": "explain",
+    "replay": "replay",
+    "ingest": "ingest",
+    "events": "query",
+    "show": "query",
+    "stats": "query",
+    "reclassify": "reclassify",
+    "rules": "rules",
+}
 
+
+def build_parser(
+    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser, command: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of all commands; of one alone where it is known which, since each costs its import."""
     parser = kind(
         prog="dsn-processor",
         description="Reads returned mail and says, for every recipient, what failed, why, and how sure that is.",
@@ -21,22 +37,23 @@ def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) 
     )
     parser.add_argument("--version", action="version", version=f"dsn-processor {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for module in (parse, explain, replay, ingest, query, reclassify, rules):
-        module.add_commands(commands)
+    for module in dict.fromkeys([COMMANDS[command]] if command in COMMANDS else COMMANDS.values()):
+        import_module(f"dsn_processor.cli.{module}").add_commands(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 store."""
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments[:1] == ["ingest"]:
+    command = arguments[0] if arguments else None
+    if command == "ingest":
         from dsn_processor.cli.ingest import Parser, guarded
 
-        return guarded(lambda: run(build_parser(Parser).parse_args(arguments)))
+        return guarded(lambda: run(build_parser(Parser, command).parse_args(arguments)))
     if sys.stdout is None:
         return _complain("standard output is closed: send it to /dev/null if nobody wants it", USAGE)
     try:
-        return run(build_parser().parse_args(arguments))
+        return run(build_parser(command=command).parse_args(arguments))
     except UsageError as error:
         return _complain(error, USAGE)
     except ConfigurationError as error:

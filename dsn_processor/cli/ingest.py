@@ -5,7 +5,6 @@ from types import FrameType
 from typing import NoReturn
 
 from dsn_processor.cli.complaints import complain
-from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import UsageError
 
 # sysexits.h: an MTA that pipes a mail to us keeps it and tries again. Any other code makes it bounce the mail.
@@ -16,6 +15,8 @@ PATIENCE = 30.0
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this module's commands."""
+    from dsn_processor.cli.options import add_rules_option  # here, for ``guarded`` to answer for it, too
+
     command = commands.add_parser(
         "ingest",
         help="take one mail from an MTA's pipe",
@@ -38,6 +39,7 @@ class Parser(argparse.ArgumentParser):
 
 def run(args: argparse.Namespace) -> int:
     from dsn_processor import app
+    from dsn_processor.cli.options import chosen_rules
 
     app.ingest(args.db, lambda: chosen_rules(args.rules), wait=PATIENCE)
     return 0

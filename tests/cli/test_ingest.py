@@ -254,9 +254,9 @@ def test_a_broken_installation(cli, piped, url, monkeypatch):
     monkeypatch.delattr(dsn_processor, "app")
     monkeypatch.setitem(sys.modules, "dsn_processor.app", None)
     assert "dsn_processor.app" in failed(cli("ingest", "-", "--db", url))
-    monkeypatch.delattr(dsn_processor.cli, "query", raising=False)
-    monkeypatch.setitem(sys.modules, "dsn_processor.cli.query", None)
-    assert "dsn_processor.cli.query" in failed(cli("ingest", "-", "--db", url))
+    monkeypatch.delattr(dsn_processor.cli, "options", raising=False)
+    monkeypatch.setitem(sys.modules, "dsn_processor.cli.options", None)
+    assert "dsn_processor.cli.options" in failed(cli("ingest", "-", "--db", url))
 
 
 @pytest.mark.parametrize(

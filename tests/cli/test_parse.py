@@ -6,10 +6,9 @@ import sys
 import pytest
 
 from dsn_processor import reading
-from dsn_processor.cli import build_parser
+from dsn_processor.cli import COMMANDS, build_parser
 from dsn_processor.errors import RulesError
 
-COMMANDS = ("parse", "explain", "replay", "ingest", "events", "show", "stats", "reclassify", "rules")
 HEAVY = {"sqlalchemy", "sqlmodel", "pydantic", "rich", "zstandard", "alembic", "email", "logging", "flufl"}
 
 
@@ -215,7 +214,14 @@ def test_help(cli, command):
 
 def test_these_are_all_commands():
     [commands] = [action for action in build_parser()._actions if action.dest == "command"]
-    assert sorted(commands.choices) == sorted(COMMANDS)
+    assert list(commands.choices) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_needs_no_other_to_be_loaded(command):
+    [commands] = [action for action in build_parser(command=command)._actions if action.dest == "command"]
+    assert command in commands.choices
+    assert {COMMANDS[name] for name in commands.choices} == {COMMANDS[command]}
 
 
 LOADED = """
