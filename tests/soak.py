@@ -1,27 +1,55 @@
-"""Fuzz the reading of mail for long: no exception, and no mail over the bound of CPU. ``make soak``, not ``make test``."""
+"""What takes too long for ``make test``: does reading raise, do answers survive damage, does cost grow with size?
+
+``soak.py [FOLDER ...]`` measures the second over other folders of mails than ``fixtures_eml``; ``--lost N`` names mails.
+"""
 
 import argparse
 import random
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
+from fuzz.reshape import SAME
+from fuzz.sweep import SIZES, cost, sweep
 
 from dsn_processor.contract import describe_mail
 from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("mutants", "keeping", "sweep")
+#: The changes of one byte or one line, of which this share must be survived.
+SMALL, WANTED = list(CHANGES)[:4], 0.99
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mails", type=int, default=200_000)
+    parser.add_argument("folders", nargs="*", type=Path, default=[ROOT / "fixtures_eml"])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
+    parser.add_argument("--mails", type=int, default=200_000, help="mutants that are read")
+    parser.add_argument(
+        "--times", type=int, default=10_000, help="random changes of each kind, in each folder"
+    )
+    parser.add_argument("--lost", type=int, default=0, help="mails to name for each kind of change")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bound", type=float, default=0.2, help="seconds of CPU one mail may take")
+    parser.add_argument("--bound", type=float, default=0.2, help="seconds of CPU one mutant may take")
     parser.add_argument("--crashers", type=Path, default=ROOT / "build" / "crashers")
     args = parser.parse_args()
+    faults = 0
+    if "mutants" in args.only:
+        faults += mutants(args)
+    if "keeping" in args.only:
+        faults += sum([keeping(folder, args) for folder in args.folders])
+    if "sweep" in args.only:
+        faults += sweeping()
+    return 1 if faults else 0
+
+
+def mutants(args: argparse.Namespace) -> int:
+    """Read mutants of the fixtures: no exception, and none over the bound of CPU."""
     seeds = [path.read_bytes() for path in sorted((ROOT / "fixtures_eml").rglob("*.eml"))]
     rng = random.Random(args.seed)
     began, slowest, faults = time.process_time(), 0.0, 0
@@ -34,7 +62,7 @@ def main() -> int:
         except Exception as error:  # every exception is a finding
             fault = repr(error)
         took = time.process_time() - start
-        if took > args.bound and time_again(mail) > args.bound:
+        if took > args.bound and cost(mail).seconds > args.bound:
             fault = f"{took:.2f} s of CPU"
         slowest = max(slowest, took)
         if fault:
@@ -44,19 +72,55 @@ def main() -> int:
             path.write_bytes(mail)
             print(f"{path}: {fault}", flush=True)
         if number % 20_000 == 0:
+            rate = number / (time.process_time() - began)
             print(
-                f"{number} mails, {number / (time.process_time() - began):.0f} a CPU-second, slowest {slowest * 1000:.0f} ms, {faults} faults",
+                f"{number} mails, {rate:.0f} a CPU-second, slowest {slowest * 1000:.0f} ms, {faults} faults",
                 flush=True,
             )
     print(f"{args.mails} mutated mails: {faults} faults, slowest {slowest * 1000:.0f} ms")
-    return 1 if faults else 0
+    return faults
 
 
-def time_again(mail: bytes) -> float:
-    """A second look tells a slow mail from a slow moment of the machine."""
-    start = time.process_time()
-    read(mail)
-    return time.process_time() - start
+def keeping(folder: Path, args: argparse.Namespace) -> int:
+    """How many mails keep kind, recipients and types; the lines that were evidence themselves are left out."""
+    print(
+        f"\n{folder}: random changes, then other shapes\n{'':26}  kept      lost: kind, recipients, types   with structure"
+    )
+    changes = table(measure_changes(folder, args.times, args.seed), args.lost)
+    shapes = table(measure_reshapes(folder, args.seed), args.lost)
+    small = sum(changes[label].types for label in SMALL) / sum(changes[label].total for label in SMALL)
+    differing = [label for label in SAME if shapes[label].share < 1]
+    print(f"one byte or line: {small:.2%} kept; copies that differ: {', '.join(differing) or 'none'}")
+    return (small < WANTED) + len(differing)
+
+
+def table(measured: Iterable[tuple[str, Kept]], lost: int) -> dict[str, Kept]:
+    rows = {}
+    for label, kept in measured:
+        rows[label] = kept
+        numbers = (kept.total - kept.kind, kept.kind - kept.recipients, kept.recipients - kept.types)
+        parts = "{:6} {:6} {:6}".format(*numbers)
+        print(
+            f"{label:26} {kept.share:7.2%} of {kept.total:5} {parts} {kept.share_with_structure:17.2%}",
+            flush=True,
+        )
+        for line in kept.lost[:lost]:
+            print(f"    {line}")
+    return rows
+
+
+def sweeping() -> int:
+    """Hostile mail of growing size."""
+    print(f"\nhostile mail: ms of CPU at {', '.join(f'{size >> 10} kB' for size in SIZES)}; recipients")
+    faults = 0
+    for swept in sweep():
+        faults += swept.fault is not None
+        times = " ".join(f"{one.seconds * 1000:8.1f}" for one in swept.costs)
+        print(
+            f"{swept.family:26} {times} {swept.costs[-1].recipients:8} {swept.fault or ''}".rstrip(),
+            flush=True,
+        )
+    return faults
 
 
 if __name__ == "__main__":
