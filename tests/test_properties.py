@@ -1,9 +1,12 @@
 """Properties of reading mail: whatever the bytes, no exception; the returned message never has a say."""
 
+import random
 from pathlib import Path
 
 import pytest
+from fuzz.evidence import answer
 from fuzz.mutate import TOKENS, mutate
+from fuzz.reshape import SAME
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +15,7 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.parse.addresses import is_address
 from dsn_processor.parse.identity import identity
 from dsn_processor.parse.message import parse_message
+from dsn_processor.parse.mime import lf_lines
 from dsn_processor.pipeline import read
 from dsn_processor.terms import Action
 
@@ -61,6 +65,30 @@ def test_line_ends_do_not_matter(raw):
         == parse_message(lf.replace(b"\n", b"\r"))
     )
     assert identity(lf) == identity(lf.replace(b"\n", b"\r\n"))
+
+
+@pytest.mark.parametrize("shape", SAME)
+def test_copies_give_the_same_answers(shape):
+    """CR-only, mbox-quoted, dot-stuffed copies and the like: of every fixture."""
+    rng = random.Random(1)
+    differing = []
+    for path in FIXTURES:
+        raw = lf_lines(path.read_bytes())
+        before, after = read(raw), read(SAME[shape](raw, rng))
+        rules = [[verdict and verdict.rule_id for verdict in one.verdicts] for one in (before, after)]
+        if answer(after) != answer(before) or rules[0] != rules[1]:
+            differing.append(path.stem)
+    assert differing == []
+
+
+@calm
+@given(st.sampled_from(MAILS), st.integers(0, 400), st.integers(0, 2000))
+def test_nul_bytes_change_nothing(raw, every, first):
+    """No mail may hold NUL (RFC 5322 section 4); what a relay put in is taken out, wherever it stands."""
+    step = every + 50
+    sprinkled = raw[:first] + b"".join(raw[at : at + step] + b"\0" for at in range(first, len(raw), step))
+    if b"\r" not in raw:  # a NUL between CR and LF parts them
+        assert parse_message(sprinkled.removesuffix(b"\0")) == parse_message(raw)
 
 
 local_part = st.from_regex(r"[a-z][a-z0-9._=-]{0,20}[a-z0-9]", fullmatch=True)

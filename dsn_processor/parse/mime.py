@@ -23,7 +23,7 @@ _BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 _BOUNDARY_GUESS = re.compile(
     rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
 )
-_ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
+_ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n+")
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
 _NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
