@@ -36,7 +36,9 @@ _MARKS = frozenset(
         "x-yahoo-vacation",
     }
 )
-_CHALLENGERS = ("x-spamarrest", "x-boxtrapper", "x-tmda", "x-boxbe", "x-challenge")
+_CHALLENGERS = frozenset(
+    {"x-spamarrest-challenge", "x-boxtrapper", "x-tmda-fingerprint", "x-boxbe", "x-challenge"}
+)
 _AUTO_PRECEDENCE = frozenset({"auto_reply", "auto-reply"})
 _LOW_PRECEDENCE = _AUTO_PRECEDENCE | {"bulk", "junk"}
 _HEAD = 4_000  # characters of the text in which a challenge says what it wants
@@ -46,7 +48,7 @@ def is_challenge(mail: Mail) -> bool:
     """A challenge wants the sender to do something before a mail is let in. A server's reply that wants the same came
     back with a mail that was refused.
     """
-    if any(name.startswith(_CHALLENGERS) for name in mail.fields.names()):
+    if not _CHALLENGERS.isdisjoint(mail.fields.names()):
         return not is_listed(mail)
     if mail.status_parts or is_listed(mail) or is_person(mail):
         return False

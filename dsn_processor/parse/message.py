@@ -70,7 +70,7 @@ def _free_form(mail: Mail) -> ParsedMessage:
     score = report_score(mail)
     if mail.status_parts and not is_forward(mail):
         score += 3
-    answer = is_auto_reply(mail) and not looks_returned(mail)
+    answer = not looks_returned(mail) and is_auto_reply(mail)
     if score >= 2 and not answer and not challenge:
         recipients = read_plain_report(mail)
         if recipients:
@@ -81,7 +81,7 @@ def _free_form(mail: Mail) -> ParsedMessage:
         return _facts(mail, Kind.CHALLENGE)
     if not answer and is_plainly_report(mail, score):
         return _facts(mail, Kind.UNPARSED)
-    return _facts(mail, Kind.AUTO_REPLY if is_auto_reply(mail) else Kind.NOT_A_REPORT)
+    return _facts(mail, Kind.AUTO_REPLY if answer or is_auto_reply(mail) else Kind.NOT_A_REPORT)
 
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:
