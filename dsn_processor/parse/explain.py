@@ -7,6 +7,7 @@ from dsn_processor.parse.addresses import is_address, made_from
 from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
+from dsn_processor.parse.transcript import heard_in_full, without_translation
 from dsn_processor.terms import Action
 
 WORDS = 3_000  # characters kept for one recipient
@@ -19,7 +20,8 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
     if not any(report.action in _TOLD for report in reports):
         return reports
     if len(reports) == 1:
-        return [_explained(reports[0], _words_from(reports[0], mail.notice))]
+        report = heard_in_full(reports[0], mail.notice)
+        return [_explained(report, _words_from(report, mail.notice))]
     return [
         _explained(report, words) if report.action in _TOLD else report
         for report, words in zip(reports, _words_about_each(reports, mail.notice), strict=True)
@@ -28,6 +30,7 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
 
 def _explained(report: RecipientReport, words: str) -> RecipientReport:
     told = report.diagnostic_code or ""
+    words = without_translation(words)
     address, origin = report.address, made_from(words)
     if origin and not is_address(address):
         address = origin  # QUIRK: Exim names the file that it could not write to, and the address in its notice only

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from dsn_processor.parse.charsets import decode
+
 #: Longest reply text that is looked at, in characters.
 REPLY_LIMIT = 10_000
 
@@ -26,7 +28,7 @@ _ANNOUNCING = (
     "said:", "says:", "say:", "reply:", "replied:", "reply was:", "replied with:", "response:", "responded:", "responded with:", "responded with", "response was:", "response was",
     "returned:", "returned", "returned the following:", "error:", "error :", "error", "error message:", "error code:", "error code", "error text:", "error was:", "error is:", "code:", "code :", "code",
     "code was:", "was:", "is:", "status:", "status", "got:", "<<<", "smtp;", "message:", "data:", "]:", "):", ") :", ">:", "failed:", "failed with:", "result:", "reason:", "reason", "rejected:",
-    "rejected your message:", "rejected", "with:", "answer:", "answered:", "smtp:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem",
+    "rejected your message:", "rejected", "with:", "answer:", "answered:", "smtp:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem", "mail+rcpt", "data closing",
     "grund:", "fehler:", "fehlermeldung:", "raison:", "cause:", "erreur:", "motif:", "motivo:", "razón:", "causa:", "erro:", "errore:",
     "servers:", "serveur:", "servidor:", "сервера:", "サーバー:", "fejl:", "fejlkode:", "fel:", "felkod:", "chyba:", "kód:", "kod:", "błąd:", "fehlercode:", "código:", "codice:", "ответ:", "код:",
     "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
@@ -39,6 +41,9 @@ _CONTINUATION = re.compile(
     r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?",
     re.IGNORECASE,
 )
+
+# "Empf\303\244nger"
+_OCTALS = re.compile(r"(?:\\[23][0-7]{2})+")
 
 # Literals that name a command, in lower case; the first that stands where a refused command stands counts.
 _COMMANDS = (
@@ -92,9 +97,15 @@ def parse_reply(text: str) -> Reply:
 
 def join_lines(text: str) -> str:
     """Join a multi-line reply by single spaces, without the codes that continuation lines repeat."""
+    if "\\" in text:  # QUIRK: so Exim writes bytes beyond ASCII
+        text = _OCTALS.sub(_unescaped, text)
     if "\n" in text and _CONTINUATION.search(text):
         text = _CONTINUATION.sub("\n", text)
     return " ".join(text.split())
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return decode(bytes(int(octal, 8) for octal in match[0].split("\\")[1:]))
 
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").

@@ -32,6 +32,10 @@ def daemon(text: str, subject: str = "failure notice"):
             "   ----- Transcript of session follows -----\n>>> RCPT To:<ann@example.net>\n<<< 550 no\n550 <ann@example.net>... User unknown\n",
             [("ann@example.net", None, 550)],
         ),
+        (
+            "There was an error delivering your mail to <ann@gone-away.example.net>.\n\nmx.example.net [192.0.2.1] did not like our RCPT TO:\n551 User not local; please try <bob@example.org>\n",
+            [("ann@gone-away.example.net", None, 551)],
+        ),
         ("Recipient: ann@example.net\nReason: mailbox full\n", [("ann@example.net", None, None)]),
         (
             "Your message to ann@example.net could not be delivered: 450 4.2.2 quota\n",
@@ -236,4 +240,82 @@ def test_a_list_of_addresses_behind_one_label():
         "ann@example.net",
         "bob@example.org",
         "carl@example.net",
+    ]
+
+
+def found(text, subject="failure notice"):
+    parsed = daemon(text, subject)
+    return [(one.address, one.reply_code) for one in parsed.recipients]
+
+
+def test_whom_to_ask_and_who_scanned_are_no_recipients():
+    assert found("ann@example.net: 550 unknown user\n\nNeed help? help@host.example\n") == [
+        ("ann@example.net", 550)
+    ]
+    assert found("Your message to <ann@example.net> was not delivered.\nScanned by scan@gw.example\n") == [
+        ("ann@example.net", None)
+    ]
+    assert found("Not delivered:\n\nhelp@example.net\n") == [("help@example.net", None)]
+
+
+def test_what_a_colon_announces_stands_in_the_next_paragraph():
+    assert found(
+        "<ann@example.net>\nThe remote server answered:\n\n550 unknown user\n\n<bob@example.org>\n552 full\n"
+    ) == [
+        ("ann@example.net", 550),
+        ("bob@example.org", 552),
+    ]
+
+
+def test_what_a_notice_says_above_a_bare_list_is_said_of_all():
+    text = "Host example.net is not responding.\n\nNot delivered to:\n\n  <ann@example.net>\nNot delivered to:\n\n  <bob@example.net>\n"
+    assert all("not responding" in one.explanation for one in daemon(text).recipients)
+
+
+def test_the_subject_may_name_the_only_recipient():
+    assert found(
+        "It was refused: only members may post.", "Your message to list@example.net was rejected"
+    ) == [("list@example.net", None)]
+
+
+QUOTED = """The provider's own letter names nobody.
+
+---------------------------------
+Return-Path: <>
+From: MAILER-DAEMON@relay.example.net (Mail Delivery System)
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="q"
+
+--q
+Content-Type: text/plain
+
+<ann@example.net>: unknown user
+--q
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; relay.example.net
+
+Final-Recipient: rfc822; ann@example.net
+Action: failed
+Status: 5.1.1
+--q--
+"""
+
+
+def test_a_report_quoted_whole_below_a_letter_is_read():
+    parsed = daemon(QUOTED, "Undelivered Mail Returned to Sender")
+    assert [(one.address, one.status) for one in parsed.recipients] == [("ann@example.net", "5.1.1")]
+    assert "report_quoted" in [defect.code for defect in parsed.defects]
+
+
+def test_a_delivery_status_attached_as_a_file_is_read():
+    fields = "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; ann@example.net\nAction: failed\nDiagnostic-Code: smtp; 550 unknown\n"
+    raw = (
+        "Return-Path: <>\nFrom: postmaster@mx.example.net\nSubject: Undeliverable mail\n"
+        'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/plain\n\n'
+        "Your mail was not delivered.\n--b\nContent-Type: application/octet-stream\n\n" + fields + "--b--\n"
+    )
+    assert [(one.address, one.reply_code) for one in parse_message(raw.encode()).recipients] == [
+        ("ann@example.net", 550)
     ]

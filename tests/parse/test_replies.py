@@ -27,6 +27,7 @@ from dsn_processor.parse.replies import find_command, find_reply, parse_reply
             None,
         ),
         ("<<< 421 try later", 421, None),
+        ("MAIL+RCPT 550 No such user here", 550, None),
         ("554 <a@example.net>... 550 Host unknown", 550, None),
         ("responded as follows: [550 5.1.1 User unknown]", 550, "5.1.1"),
         ("The error that the other server returned was: 500 no TLS", 500, None),
@@ -40,6 +41,10 @@ from dsn_processor.parse.replies import find_command, find_reply, parse_reply
         ("transport smtp: 550 <a@example.net>... User unknown", 550, None),
         ("Raison : 550 utilisateur inconnu", 550, None),
         ("Sent <<< RCPT TO:<a@example.net>\nReceived >>> 550 no", 550, None),
+        ("5.4.7 - Delivery expired (message too old) 421-'Service not available'", 421, "5.4.7"),
+        ("-> RCPT TO:<a@example.net>\n<- 550 User not found", 550, None),
+        ("Antwort des Servers: 554 Nachricht abgelehnt", 554, None),
+        ("Fejl: 550 Ukendt modtager", 550, None),
     ],
 )
 def test_codes_that_a_reply_states(text, code, status):
@@ -98,3 +103,8 @@ def test_a_reply_is_found_in_a_longer_text():
 )
 def test_the_command_that_was_refused(text, command):
     assert find_command(text) == command
+
+
+def test_octal_numbers_are_read_as_the_bytes_they_stand_for():
+    reply = parse_reply("550 Der Empf\\303\\244nger in C:\\2 fehlt, liste refus\\351e")
+    assert reply.text == "550 Der Empfänger in C:\\2 fehlt, liste refusée"

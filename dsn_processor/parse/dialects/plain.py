@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address, is_address, made_from
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
+from dsn_processor.parse.transcript import HEARD
 
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
@@ -16,7 +17,7 @@ _QUOTES = " \t<[\"'"
 UNDERSCORES = 4  # in a line without blanks: they stand for them
 SENTENCES = 20  # recipients believed when only running text names them
 
-_ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})"
+_ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})(?!-?\w)"
 _AT_START = re.compile(
     rf"^(?![ \t]*(?:[245]\d\d[- ]|\())[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
     r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
@@ -33,8 +34,10 @@ _LABELLED = re.compile(
 _IN_REPLY = re.compile(
     rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
 )
-# "<<< 550 5.1.1 Mailbox full": a reply with words.
-_HEARD = re.compile(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
+# "There was an error delivering your mail to <a@example.net>.": dma.
+_DELIVERING = re.compile(
+    rf"^[^\n<@]{{0,60}}\bdelivering your (?:mail|message|e-?mail) to <(?P<address>{_ADDRESS})>(?P<rest>[^\n]*)$"
+)
 _BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
 _ORIGINAL = re.compile(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
 _NEXT = re.compile(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
@@ -73,12 +76,12 @@ def find_recipients(mail: Mail, notice: str) -> list[Found]:
         bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")
     ]
     wanted = frozenset(address.casefold() for address in named if is_address(address))
-    shapes: list[Shape] = [_at_line_start, _in_replies, _labelled, _bare_start, _in_sentences]
+    shapes: list[Shape] = [_at_line_start, _delivering, _in_replies, _labelled, _bare_start, _in_sentences]
     found = _first_shape(shapes, lines, excluded - wanted, wanted)
     if not found and came_back(mail):
         # A sender may have written to itself: then only the report's writer is no recipient.
         writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
-        found = _first_shape(shapes[:3], lines, writer, wanted)
+        found = _first_shape(shapes[:4], lines, writer, wanted)
     replies = {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}
     found = [
         replace(one, words=f"{one.words}\n{said}".strip()[:CHUNK])
@@ -206,7 +209,15 @@ def _turned(line: str, heard: list[str]) -> str:
     reply has words of its own, only the codes and the address of its translation count.
     """
     kept, dots, _ = line.partition("... ")
-    return kept if dots and any(_HEARD.match(one) for one in heard) else line
+    return kept if dots and any(HEARD.match(one) for one in heard) else line
+
+
+def _delivering(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+    return [
+        Found(match["address"], words)
+        for match, words in _chunks(lines, _DELIVERING)
+        if _allowed(match["address"], excluded)
+    ]
 
 
 def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:

@@ -1,0 +1,66 @@
+"""Sendmail's transcript of a session: what the server said ("<<< 550 5.7.1 ...") and what Sendmail made of that."""
+
+import re
+from dataclasses import replace
+
+from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.replies import find_reply_code, join_lines
+
+#: A reply with words of its own.
+HEARD = re.compile(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
+# What Sendmail turns a reply into, from its code alone: "User unknown" for any 550, "Service unavailable" for any 554.
+_TURNED = re.compile(
+    r"^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:<[^<>\n]{1,320}>\.\.\. [^\n]*|Service unavailable)$",
+    re.MULTILINE,
+)
+# ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
+_AFTERWARDS = re.compile(
+    r"^[ \t]*<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SAID = re.compile(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
+_DEFERRED = re.compile(r"^[^\n]{1,330}\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
+
+
+def without_translation(words: str) -> str:
+    """The words without Sendmail's translation of a reply that has words of its own, and without what came of it."""
+    if "<<<" not in words:
+        return words
+    kept = _AFTERWARDS.sub("", words)
+    if not HEARD.search(kept):
+        return kept if "<<<" in kept else words
+    return _TURNED.sub("", kept)
+
+
+def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
+    """The report with the reply that stands in the transcript, where its Diagnostic-Code holds less.
+
+    QUIRK: of a reply of several lines Sendmail's Diagnostic-Code holds the first; and of a mail that was put off the
+    answer to a later command ("221 Bye", "554 no valid recipients").
+    """
+    told = report.diagnostic_code
+    if not told or report.diagnostic_type != "smtp" or "<<<" not in notice:
+        return report
+    transient = report.reply_code is not None and 400 <= report.reply_code < 500
+    if not transient and (deferred := _DEFERRED.search(notice)):
+        said = join_lines(_in_full(deferred[1], notice) or deferred[1])
+        return replace(report, diagnostic_code=said, reply_code=find_reply_code(said))
+    full = _in_full(told, notice)
+    return replace(report, diagnostic_code=join_lines(full)) if full else report
+
+
+def _in_full(told: str, notice: str) -> str | None:
+    """All lines of the reply that begins with ``told``, or None where that is all of it."""
+    wanted = " ".join(told.split())
+    if wanted[3:4] != "-":
+        return None
+    lines: list[str] = []
+    for match in _SAID.finditer(notice):
+        if not lines and " ".join(match[1].split()) != wanted:
+            continue
+        if lines and match[2] != wanted[:3]:
+            break
+        lines.append(match[1])
+        if match[3] == " ":
+            break
+    return "\n".join(lines) if len(lines) > 1 else None

@@ -1,0 +1,53 @@
+"""Sendmail's transcript: the server's words stand, Sendmail's translation of them goes."""
+
+from dataclasses import replace
+
+import pytest
+
+from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.transcript import heard_in_full, without_translation
+from dsn_processor.terms import Action
+
+REPORT = RecipientReport(address="a@example.net", action=Action.FAILED, diagnostic_type="smtp")
+
+
+@pytest.mark.parametrize(
+    ("told", "turned"),
+    [
+        ("550 5.7.1 Only members may post", "550 5.1.1 <a@example.net>... User unknown"),
+        ("554 5.7.1 Als Spam eingestuft", "554 5.0.0 Service unavailable"),
+        ("552 mailbox full", "554 <a@example.net>... Service unavailable"),
+    ],
+)
+def test_translation_goes_where_the_reply_has_words(told, turned):
+    words = f">>> DATA\n<<< {told}\n{turned}\n<<< 554 5.5.1 no valid recipients\nend"
+    assert without_translation(words).split("\n") == [">>> DATA", f"<<< {told}", "", "", "end"]
+
+
+def test_translation_stays_where_the_reply_is_bare():
+    words = ">>> DATA\n<<< 550\n550 5.1.1 <a@example.net>... User unknown"
+    assert without_translation(words) == words
+    assert without_translation("550 5.1.1 <a@example.net>... User unknown").endswith("User unknown")
+
+
+def test_a_reply_of_several_lines_is_read_to_its_end():
+    notice = "... while talking to mx.example.net.:\n<<< 554-mx.example.net ESMTP\n<<< 554-No service\n<<< 554 IP listed\n554 5.0.0 Service unavailable"
+    report = heard_in_full(
+        replace(REPORT, diagnostic_code="554-mx.example.net ESMTP", reply_code=554), notice
+    )
+    assert report.diagnostic_code == "554-mx.example.net ESMTP No service IP listed"
+
+
+def test_other_replies_are_not_joined():
+    notice = "<<< 550-first\n<<< 551 second\n"
+    report = replace(REPORT, diagnostic_code="550-first", reply_code=550)
+    assert heard_in_full(report, notice) == report
+
+
+@pytest.mark.parametrize("last", ["221 2.0.0 Bye", "554 5.5.1 no valid recipients"])
+def test_the_reply_that_put_it_off_counts_and_not_the_last_one(last):
+    notice = (
+        f"<<< 421 4.7.1 Greylisted\n>>> QUIT\n<<< {last}\n<a@example.net>... Deferred: 421 4.7.1 Greylisted\n"
+    )
+    report = heard_in_full(replace(REPORT, diagnostic_code=last, reply_code=int(last[:3])), notice)
+    assert (report.reply_code, report.diagnostic_code) == (421, "421 4.7.1 Greylisted")
