@@ -251,3 +251,23 @@ def test_the_number_of_blocks_is_bounded():
     reports, defects = read(text)
     assert len(reports) == BLOCK_LIMIT
     assert "recipient_blocks_exceeded" in defects
+
+
+FAILED = "Final-Recipient: rfc822; ann@example.net\nAction: failed\nStatus: 5.7.1\nDiagnostic-Code: smtp; "
+
+
+@pytest.mark.parametrize(
+    "lines, text",
+    [
+        ("550-5.7.1 Refused.\n550 5.7.1 Listed at dnsbl.example.org", "550-5.7.1 Refused. Listed at dnsbl.example.org"),
+        ("550-5.7.1 Refused.\n\n 550-5.7.1 Your IP\n 550 5.7.1 is listed.", "550-5.7.1 Refused. Your IP is listed."),
+        ("550 <ann@example.net>: Rejected:\nUser unknown in table", "550 <ann@example.net>: Rejected: User unknown in table"),
+    ],
+    ids=["without indentation", "behind a blank line", "words without a colon"],
+)  # fmt: skip
+def test_a_reply_that_lost_its_folding_is_joined(lines, text):
+    reports, _ = read(
+        f"{FAILED}{lines}\nRemote-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; bob@example.net\n"
+    )
+    assert [report.address for report in reports] == ["ann@example.net", "bob@example.net"]
+    assert (reports[0].diagnostic_code, reports[0].remote_mta) == (text, "mx.example.net")
