@@ -110,7 +110,13 @@ def _judgement(verdict: Verdict) -> dict[str, Any]:
 
 
 def _block(block: Block) -> dict[str, Any]:
-    return {"ip": block.ip, "list": block.list, "url": block.url, "mechanism": block.mechanism}
+    return {
+        "ip": block.ip,
+        "list": block.list,
+        "url": block.url,
+        "mechanism": block.mechanism,
+        "authentication": list(block.authentication),
+    }
 
 
 def _returned(returned: ReturnedMessage) -> dict[str, Any]:

@@ -119,14 +119,16 @@ class ParsedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Who refused us and where to ask: the listed ``ip``, the ``list``'s name, the delisting ``url``, and the
-    ``mechanism``: dnsbl, provider_list, reputation, rate, auth, content.
+    """Who refused us and where to ask: the listed ``ip``, the ``list``'s name, the delisting ``url``, the
+    ``mechanism``: dnsbl, provider_list, reputation, rate, auth, content; and the ``authentication`` that failed: any of
+    spf, dkim, dmarc, arc, ptr, helo.
     """
 
     ip: str | None = None
     list: str | None = None
     url: str | None = None
     mechanism: str | None = None
+    authentication: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,11 @@ def judge(
         rule_id=winner.rule_id,
         evidence=(winner.evidence,),
         block=find_block(
-            winner.reason, recipient.diagnostic_code or recipient.explanation, case.book.tables.lists
+            winner.reason,
+            recipient.diagnostic_code or recipient.explanation,
+            case.book.tables.lists,
+            status=recipient.status,
+            remote_mta=recipient.remote_mta,
         ),
         candidates=candidates if trace else (),
     )

@@ -125,7 +125,13 @@ def _print_event(event: StoredEvent) -> None:
     for item in verdict.evidence if verdict else ():
         _print_fields({"evidence": f"{item.source}: {item.text}"})
     if verdict and (block := verdict.block):
-        _print_fields({"blocked": " ".join(filter(None, (block.mechanism, block.list, block.ip, block.url)))})
+        _print_fields(
+            {
+                "blocked": " ".join(
+                    filter(None, (block.mechanism, *block.authentication, block.list, block.ip, block.url))
+                )
+            }
+        )
 
 
 def answer(verdict: Verdict) -> str:

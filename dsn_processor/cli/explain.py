@@ -154,7 +154,7 @@ def _print_verdict(recipient: "RecipientReport", verdict: "Verdict", *, mappings
     if verdict.block is not None:
         block = verdict.block
         print_text(
-            f"  blocked by: {' '.join(filter(None, (block.mechanism, block.list, block.ip, block.url)))}"
+            f"  blocked by: {' '.join(filter(None, (block.mechanism, *block.authentication, block.list, block.ip, block.url)))}"
         )
     if mappings:
         for system, name in _elsewhere(recipient, verdict).items():

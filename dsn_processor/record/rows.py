@@ -170,7 +170,7 @@ def _verdict(row: Any) -> Verdict:
         confidence=row.confidence,
         rule_id=row.rule_id,
         evidence=tuple(Evidence(source, text) for source, text in row.evidence or ()),
-        block=Block(**row.block) if row.block else None,
+        block=Block(**_tupled(row.block, "authentication")) if row.block else None,
     )
 
 
@@ -178,6 +178,11 @@ def _feedback(stored: dict[str, Any]) -> FeedbackReport:
     values = dict(stored)
     values.update((name, tuple(item)) for name, item in stored.items() if isinstance(item, list))
     return FeedbackReport(**values)
+
+
+def _tupled(stored: dict[str, Any], name: str) -> dict[str, Any]:
+    """JSON knows lists only; a row of an older version lacks the name."""
+    return stored | {name: tuple(stored.get(name, ()))}
 
 
 def _fields(fact: object | None, names: Any) -> dict[str, Any] | None:
