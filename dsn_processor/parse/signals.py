@@ -20,6 +20,7 @@ from dsn_processor.parse.words import (
 from dsn_processor.parse.writer import (
     carries_report,
     has_forward_subject,
+    has_mail_program,
     has_return_path,
     is_answer,
     is_automatic,
@@ -116,13 +117,12 @@ def _has_cargo(mail: Mail) -> bool:
 
 
 def _is_letter(mail: Mail) -> bool:
-    """A postmaster's own letter: it answers a report, and nothing came back with it."""
-    return (
-        has_forward_subject(mail)
-        and is_answer(mail)
-        and contains(mail.subject.casefold(), SUBJECTS)
-        and not came_back(mail)
-    )
+    """A postmaster's own letter: a person's program wrote it or it answers a report, and nothing came back with it."""
+    if came_back(mail):
+        return False
+    if has_mail_program(mail):
+        return True
+    return has_forward_subject(mail) and is_answer(mail) and contains(mail.subject.casefold(), SUBJECTS)
 
 
 def came_back(mail: Mail) -> bool:
@@ -147,8 +147,10 @@ def is_plainly_report(mail: Mail, score: int) -> bool:
     """A report for certain, though nobody could be found in it."""
     if score < 3 and not (score == 2 and mail.returned_part is not None):
         return False
-    written = is_daemon(mail) or has_copy(mail) or bool(mail.status_parts)
-    return written and came_back(mail)
+    if has_copy(mail) or mail.status_parts:
+        return True
+    said = contains(mail.subject.casefold(), SUBJECTS) or says_failed(mail)
+    return said and is_daemon(mail) and came_back(mail)
 
 
 def wrapped_report(mail: Mail) -> bytes | None:

@@ -86,7 +86,7 @@ def has_forward_subject(mail: Mail) -> bool:
 
 def is_forward(mail: Mail) -> bool:
     """A person's forward of or answer to a report, which is no report."""
-    if is_null_sender(mail) or is_daemon(mail):
+    if is_null_sender(mail) or is_automatic(mail) or is_daemon(mail):
         return False
     return has_forward_subject(mail) or is_person(mail)
 
@@ -95,10 +95,15 @@ def is_person(mail: Mail) -> bool:
     """A mail program in somebody's hands wrote it: it says so, or what it carries is a report itself."""
     if is_null_sender(mail) or is_automatic(mail) or is_daemon(mail):
         return False
-    program = mail.fields.raw("user-agent") or mail.fields.raw("x-mailer")
-    if program and contains(program.casefold(), MAIL_PROGRAMS):
+    if has_mail_program(mail):
         return True
     return mail.root.content_type != "multipart/report" and carries_report(mail)
+
+
+def has_mail_program(mail: Mail) -> bool:
+    """It names a program that people write mail with."""
+    program = mail.fields.raw("user-agent") or mail.fields.raw("x-mailer")
+    return program is not None and contains(program.casefold(), MAIL_PROGRAMS)
 
 
 def carries_report(mail: Mail) -> bool:
