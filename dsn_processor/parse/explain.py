@@ -11,6 +11,7 @@ from dsn_processor.parse.transcript import heard_in_full, without_translation
 from dsn_processor.terms import Action
 
 WORDS = 3_000  # characters kept for one recipient
+LINES_ABOVE = 4  # lines in brackets above the one that names the recipient
 NAMED = 300  # recipients of one report whose words are looked for
 _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
@@ -52,10 +53,26 @@ def _words_from(report: RecipientReport, notice: str) -> str:
     folded = notice.casefold()
     for address in (report.address, report.original):
         if address and (position := folded.find(address.casefold())) >= 0 and len(folded) == len(notice):
-            start = notice.rfind("\n", 0, position) + 1
+            start = _beginning(notice, position)
             if not notice[start:position].rstrip().endswith(";"):  # not a field: "Final-Recipient: rfc822;"
                 return notice[start : start + WORDS]
     return notice[:WORDS]
+
+
+def _beginning(notice: str, position: int) -> int:
+    """Where the words about an address begin: its line, or the first above "(expanded from: <address>)" that is not
+    indented, as Sendmail names what failed and why before whom it was made from.
+    """
+    start = notice.rfind("\n", 0, position) + 1
+    for _ in range(LINES_ABOVE):
+        if (
+            start == 0
+            or not notice.startswith((" ", "\t"), start)
+            or not notice[start:position].lstrip().startswith("(")
+        ):
+            break
+        start = notice.rfind("\n", 0, start - 1) + 1
+    return start
 
 
 def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
@@ -68,7 +85,7 @@ def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
     starts = []
     for report in reports[:NAMED]:
         position = folded.find(report.address.casefold())
-        starts.append(notice.rfind("\n", 0, position) + 1 if position >= 0 else -1)
+        starts.append(_beginning(notice, position) if position >= 0 else -1)
     borders = sorted(set(starts))
     words = []
     for report, start in zip(reports, starts, strict=False):

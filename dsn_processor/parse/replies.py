@@ -30,7 +30,9 @@ _ANNOUNCING = (
     "code was:", "was:", "is:", "status:", "status", "got:", "<<<", "smtp;", "message:", "data:", "]:", "):", ") :", ">:", "failed:", "failed with:", "result:", "reason:", "reason", "rejected:",
     "rejected your message:", "rejected", "with:", "answer:", "answered:", "smtp:", "server:", "recipient:", "details:", "diagnostic:", "diagnostic text:", ">...", "problem", "mail+rcpt", "data closing",
     "grund:", "fehler:", "fehlermeldung:", "raison:", "cause:", "erreur:", "motif:", "motivo:", "razón:", "causa:", "erro:", "errore:",
-    "servers:", "serveur:", "servidor:", "сервера:", "サーバー:", "fejl:", "fejlkode:", "fel:", "felkod:", "chyba:", "kód:", "kod:", "błąd:", "fehlercode:", "código:", "codice:", "ответ:", "код:",
+    "said", "replied", "answered", "servers:", "serveur:", "servidor:", "antwort:", "mailservers:", "réponse:", "respuesta:", "resposta:", "risposta:", "antwoord:", "svar:", "odpowiedź:", "odpověď:",
+    "fejl:", "fejlkode:", "feil:", "fel:", "felkod:", "chyba:", "kód:", "kod:", "kodu:", "błąd:", "hiba:", "virhe:", "syy:", "fehlercode:", "código:", "codice:", "yanıt:", "yanıtı:", "σφάλμα:",
+    "сервера:", "ответ:", "код:", "サーバー:", "応答:", "コード:", "代码:", "信息:", "응답:", "코드:",
     "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
     "내용:", "사유:",
 )  # fmt: skip

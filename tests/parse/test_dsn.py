@@ -271,3 +271,11 @@ def test_a_reply_that_lost_its_folding_is_joined(lines, text):
     )
     assert [report.address for report in reports] == ["ann@example.net", "bob@example.net"]
     assert (reports[0].diagnostic_code, reports[0].remote_mta) == (text, "mx.example.net")
+
+
+def test_what_failed_and_why_may_stand_above_whom_it_was_made_from():
+    notice = '   ----- Fatal errors -----\n"|/usr/bin/vacation"\n    (reason: 550 no such user)\n    (expanded from: <ann@example.net>)\n'
+    status = "Final-Recipient: rfc822; ann@example.net\nAction: failed\nStatus: 5.2.0\nDiagnostic-Code: X-Unix; 67\n"
+    (one,) = report(status, notice).recipients
+    assert one.explanation.startswith('"|/usr/bin/vacation" (reason: 550')
+    assert (one.reply_code, one.original) == (550, None)

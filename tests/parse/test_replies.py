@@ -45,6 +45,8 @@ from dsn_processor.parse.replies import find_command, find_reply, parse_reply
         ("-> RCPT TO:<a@example.net>\n<- 550 User not found", 550, None),
         ("Antwort des Servers: 554 Nachricht abgelehnt", 554, None),
         ("Fejl: 550 Ukendt modtager", 550, None),
+        ("错误代码：550\n错误信息：用户不存在", 550, None),
+        ('the remote host said "554 Message looks like spam"', 554, None),
     ],
 )
 def test_codes_that_a_reply_states(text, code, status):
