@@ -39,6 +39,7 @@ _OPENING = 64  # characters in which a mail system introduces itself
 _TICKET = re.compile(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
 _REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
+_QUOTED = re.compile(r"^> [^\n]*", re.MULTILINE)
 # What reports never bring along: archives (aggregate reports, worms), calendars, programs.
 _CARGO = re.compile(
     r"application/(?:x-)?(?:zip|gzip|zip-compressed|gzip-compressed|msdownload|tlsrpt.*|rar.*|7z.*)|text/calendar|text/xml|application/xml"
@@ -95,8 +96,11 @@ def _doubts(mail: Mail, subject: str) -> int:
 
 
 def says_failed(mail: Mail) -> bool:
-    """Its own words say that a mail was not delivered."""
-    return contains(mail.notice[:_HEAD].casefold(), TEXTS)
+    """Its own words say that a mail was not delivered, not those that it quotes."""
+    words = mail.notice[:_HEAD]
+    if "\n> " in words:
+        words = _QUOTED.sub("", words)
+    return contains(words.casefold(), TEXTS)
 
 
 def _opens_as_report(mail: Mail) -> bool:

@@ -17,6 +17,7 @@ _FORWARDED = re.compile(
     r"(?:\[\d+\])?\s*[:：]|\[(?:fwd|mailer-daemon@|postmaster@)",
     re.IGNORECASE,
 )
+_REWRITTEN = ("+caf_=", "srs0=", "srs0+", "srs1=", "srs1+", "srs0-", "srs1-")
 _LIST = ("list-unsubscribe", "list-id", "list-post", "x-mailman-version", "mailing-list")
 
 
@@ -28,7 +29,8 @@ def is_daemon(mail: Mail) -> bool:
     name, _, address = sender.rpartition("<")
     if not name or contains(address, DAEMONS):
         return True
-    return not has_return_path(mail) or mail.returned is not None or bool(mail.status_parts)
+    ordinary = has_return_path(mail) or "list-unsubscribe" in mail.fields
+    return not ordinary or mail.returned is not None or bool(mail.status_parts)
 
 
 def is_service(mail: Mail) -> bool:
@@ -43,8 +45,11 @@ def is_null_sender(mail: Mail) -> bool:
 
 
 def has_return_path(mail: Mail) -> bool:
-    """The mail is known to have come from somebody to whom mail could be returned: hardly a report."""
-    return bool(_return_path(mail)) and not is_null_sender(mail)
+    """The mail is known to have come from somebody to whom mail could be returned: hardly a report. What a forwarder
+    wrote over (Gmail's "+caf_=", the Sender Rewriting Scheme) tells nothing.
+    """
+    path = _return_path(mail)
+    return path is not None and path != "" and not is_null_sender(mail) and not contains(path, _REWRITTEN)
 
 
 def _return_path(mail: Mail) -> str | None:
