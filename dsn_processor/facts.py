@@ -4,21 +4,23 @@ An address is a ``str`` as reported, decoded, letter case kept. A date is the ``
 with its offset (``2026-11-21T02:40:30+00:00``), or ``None`` where it cannot be read.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from dsn_processor.terms import Action, BounceType, Kind, Reason, Scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Fact(Struct, frozen=True, gc=False):
+    """A frozen record. It holds no cycles, so the collector need not know of it."""
+
+
+class Envelope(Fact, frozen=True, kw_only=True):
     """The SMTP envelope a mail came in (RFC 5321 section 2.3.1). ``sender`` "" is the null sender, None unknown."""
 
     sender: str | None = None
     recipients: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundMessage:
+class InboundMessage(Fact, frozen=True, kw_only=True):
     """Bytes as they came, before anybody looked. ``source`` names where: a path, ``path#n``, ``-``."""
 
     raw: bytes
@@ -27,16 +29,14 @@ class InboundMessage:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(Fact, frozen=True):
     """Something wrong in a mail that did not stop us: a stable ``code`` in snake_case, and a short detail."""
 
     code: str
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Fact, frozen=True):
     """One thing that speaks for a verdict. ``source`` names the field it was read from: ``diagnostic_code``,
     ``status``, ``reply_code``, ``smtp_command``, ``action``, ``text`` (the report's own words) or a header's name.
     """
@@ -45,8 +45,7 @@ class Evidence:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipientReport:
+class RecipientReport(Fact, frozen=True, kw_only=True):
     """What a report states about one recipient, before it is judged (RFC 3464 section 2.3).
 
     ``status`` is the enhanced code the mail states ("5.1.1"), never invented. ``diagnostic_code`` is the text of the
@@ -73,8 +72,7 @@ class RecipientReport:
     origin: str = "delivery-status"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnedMessage:
+class ReturnedMessage(Fact, frozen=True, kw_only=True):
     """What the report gives back of the message it is about (RFC 6522 section 3)."""
 
     message_id: str | None = None
@@ -85,8 +83,7 @@ class ReturnedMessage:
     envelope_sender: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackReport:
+class FeedbackReport(Fact, frozen=True, kw_only=True):
     """A complaint's fields (RFC 5965 section 3)."""
 
     feedback_type: str
@@ -99,8 +96,7 @@ class FeedbackReport:
     auth_failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedMessage:
+class ParsedMessage(Fact, frozen=True, kw_only=True):
     """Everything a mail says of itself, its recipients still unjudged."""
 
     kind: Kind
@@ -117,8 +113,7 @@ class ParsedMessage:
     defects: tuple[Defect, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Fact, frozen=True, kw_only=True):
     """Who refused us and where to ask: the listed ``ip``, the ``list``'s name, the delisting ``url``, the
     ``mechanism``: dnsbl, provider_list, reputation, rate, auth, content; and the ``authentication`` that failed: any of
     spf, dkim, dmarc, arc, ptr, helo.
@@ -131,8 +126,7 @@ class Block:
     authentication: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Fact, frozen=True, kw_only=True):
     """One answer that some evidence gave: what ``explain`` lists. ``step`` is its place in the order of evidence."""
 
     step: str
@@ -144,8 +138,7 @@ class Candidate:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Fact, frozen=True, kw_only=True):
     """The judgement on one failed or delayed recipient, with what it rests on. ``candidates`` holds every answer that
     was considered, strongest first, only where a trace was asked for.
     """
@@ -157,11 +150,10 @@ class Verdict:
     rule_id: str
     evidence: tuple[Evidence, ...] = ()
     block: Block | None = None
-    candidates: tuple[Candidate, ...] = field(default=())
+    candidates: tuple[Candidate, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Fact, frozen=True, kw_only=True):
     """A mail parsed and judged: ``verdicts`` run beside ``parsed.recipients``; None where there is nothing to judge
     (delivered, relayed, expanded, complaints, dispositions).
     """

@@ -10,14 +10,15 @@ replay, which reads in other processes: sift() and commit() where the store is, 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.facts import Fact, InboundMessage, ParsedMessage, Reading, RecipientReport
 from dsn_processor.parse.identity import canonical_address, event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
@@ -34,16 +35,14 @@ _CLOCKS_DIFFER = timedelta(days=1)
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Fact, frozen=True):
     """A mail that is on disk. ``duplicate``: it was there before."""
 
     id: int
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Fact, frozen=True, kw_only=True):
     """What became of one mail. ``kind`` is None for a duplicate and for a mail that could not be processed, whose
     ``error`` says why. ``events`` are those added; ``repeated`` counts the recipients told before by another mail.
     """
@@ -65,8 +64,7 @@ class Unread(NamedTuple):
     now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Fact, frozen=True, kw_only=True):
     """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
     names the rules it was judged by.
     """

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from dsn_processor.errors import StoreError
 from dsn_processor.pipeline import events_of, told

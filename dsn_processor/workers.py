@@ -53,8 +53,8 @@ def prepare_all(batches: Iterable[Batch], count: int) -> Iterator[list[Prepared]
     ``count`` 1, all others are read here.
     """
     waiting = iter(batches)
-    ahead = list(islice(waiting, 2))
-    if count < 2 or len(ahead) < 2:
+    ahead = list(islice(waiting, 2)) if count > 1 else []
+    if len(ahead) < 2:
         for batch in chain(ahead, waiting):
             yield batch.with_read(prepare(one, batch.rules) for one in batch.unread())
         return

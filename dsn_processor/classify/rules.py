@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
-import orjson
+import msgspec
 
 from dsn_processor.terms import BounceType, Reason
 
@@ -111,7 +111,7 @@ def load() -> Tables:
 def read_compiled(fresh: str) -> Tables | None:
     """What compile.py wrote; None if it is missing, broken or older than the TOML files, whose digest is ``fresh``."""
     try:
-        found = orjson.loads(_read(COMPILED))
+        found = msgspec.json.decode(_read(COMPILED))
     except (OSError, ValueError):
         return None
     if found["digest"] != fresh:

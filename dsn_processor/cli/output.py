@@ -4,9 +4,10 @@ import re
 import sys
 from typing import Any, BinaryIO
 
-import orjson
+import msgspec
 
 _CHUNK = 2**16
+_encode = msgspec.json.Encoder().encode
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -34,9 +35,9 @@ class JsonLines:
 
 def json_line(value: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:  # a lone surrogate is no text: nothing that reads UTF-8 takes it
-        return orjson.dumps(_whole(value), option=orjson.OPT_APPEND_NEWLINE)
+        return _encode(value) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate is no text: nothing that reads UTF-8 takes it
+        return _encode(_whole(value)) + b"\n"
 
 
 def _whole(value: Any) -> Any:

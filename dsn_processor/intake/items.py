@@ -1,12 +1,9 @@
 """What a walk over files hands out, and the limits it keeps."""
 
-from dataclasses import dataclass
-
-from dsn_processor.facts import InboundMessage
+from dsn_processor.facts import Fact, InboundMessage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Fact, frozen=True, kw_only=True):
     """Bounds on what is read, all in bytes unless named otherwise.
 
     ``mail``: a longer mail is kept as its head and marked truncated. ``archive``: unpacked size of one archive.
@@ -21,8 +18,7 @@ class Limits:
     depth: int = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Fact, frozen=True):
     """Something that was not read, and why. ``failed`` tells trouble (mails may be missing) from what is left alone
     on purpose (a symbolic link, a FIFO, a device inside a folder).
     """
@@ -32,8 +28,7 @@ class Skipped:
     failed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(Fact, frozen=True):
     """A file in a folder or archive that plainly is no mail: a README, an expectation, an index."""
 
     source: str

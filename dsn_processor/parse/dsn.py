@@ -1,7 +1,8 @@
 """Delivery status notifications (RFC 3464, and RFC 6533's message/global-delivery-status)."""
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import is_address, original_address, typed_address
@@ -54,12 +55,11 @@ _BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
 Group = dict[str, str]
 
 
-@dataclass(slots=True)
-class StatusFields:
+class StatusFields(Struct, gc=False):
     """The fields of a delivery-status part: lower-case name -> unfolded value."""
 
-    message: Group = field(default_factory=dict)
-    recipients: list[Group] = field(default_factory=list)
+    message: Group = {}
+    recipients: list[Group] = []
 
 
 def read_status(text: str, defects: list[Defect]) -> StatusFields:

@@ -1,6 +1,6 @@
 """A notice's own words about each recipient of a delivery-status part: what the machine-readable fields leave out."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import is_address, made_from

@@ -1,15 +1,13 @@
 """What goes into the store and what comes out of it. Plain facts: nobody outside this room sees a row or a session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
-from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
+from dsn_processor.facts import Envelope, Fact, ParsedMessage, Reading, RecipientReport, Verdict
 from dsn_processor.terms import Kind, MessageState, Trust
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
+class NewMessage(Fact, frozen=True, kw_only=True):
     """A mail to store. ``raw`` is as it came; ``codec`` names how ``packed`` holds it."""
 
     identity: str
@@ -25,8 +23,7 @@ class NewMessage:
     last_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(Fact, frozen=True, kw_only=True):
     """One recipient of a report, to be stored. ``canonical`` is the address to look up by."""
 
     identity: str
@@ -37,8 +34,7 @@ class NewEvent:
     verdict: Verdict | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewReport:
+class NewReport(Fact, frozen=True, kw_only=True):
     """What a stored mail says. ``rules`` names what read it."""
 
     message_id: int
@@ -47,8 +43,7 @@ class NewReport:
     events: tuple[NewEvent, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredMessage:
+class StoredMessage(Fact, frozen=True, kw_only=True):
     """A mail as kept, without its bytes."""
 
     id: int
@@ -63,8 +58,7 @@ class StoredMessage:
     last_error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(Fact, frozen=True, kw_only=True):
     """One recipient's event, with what is needed of its mail to make sense of it."""
 
     id: int
@@ -80,8 +74,7 @@ class StoredEvent:
     reporting_mta: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredReport:
+class StoredReport(Fact, frozen=True, kw_only=True):
     """A mail with everything derived from it. ``reading`` is None while it waits or is quarantined; its recipients
     are those in ``events``; ``repeated`` counts those that another mail had told already.
     """
@@ -93,8 +86,7 @@ class StoredReport:
     repeated: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
+class EventFilter(Fact, frozen=True, kw_only=True):
     """Which events to list; None asks for all. ``address`` and ``domain`` are canonical forms."""
 
     kind: str | None = None
@@ -106,8 +98,7 @@ class EventFilter:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class Stats(Fact, frozen=True, kw_only=True):
     """Counts over the whole store. Events without a verdict (delivered, complaints, ...) have no type and no reason."""
 
     mails: int
@@ -116,6 +107,6 @@ class Stats:
     unparsed: int
     duplicates: int
     events: int
-    by_kind: Mapping[str, int] = field(default_factory=dict)
-    by_type: Mapping[str, int] = field(default_factory=dict)
-    by_reason: Mapping[str, int] = field(default_factory=dict)
+    by_kind: Mapping[str, int]
+    by_type: Mapping[str, int]
+    by_reason: Mapping[str, int]

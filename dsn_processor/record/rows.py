@@ -18,9 +18,9 @@ from dsn_processor.terms import Action, BounceType, Kind, MessageState, Reason, 
 
 LOOKUP_LIMIT = 512  # characters of an address that the indexes hold: PostgreSQL allows 2,704 bytes
 
-_RETURNED = ReturnedMessage.__slots__
-_FEEDBACK = FeedbackReport.__slots__
-_BLOCK = Block.__slots__
+_RETURNED = ReturnedMessage.__struct_fields__
+_FEEDBACK = FeedbackReport.__struct_fields__
+_BLOCK = Block.__struct_fields__
 
 
 def message_row(message_id: int, message: NewMessage) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 import json
 import random
 import sqlite3
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dsn_processor import pipeline, reclassify
 from dsn_processor.cli import main

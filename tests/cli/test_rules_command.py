@@ -186,7 +186,9 @@ def test_replay_follows_the_file(cli, own, tmp_path, url, write_dsn, monkeypatch
         return real(self, reports)
 
     monkeypatch.setattr(Store, "add_reports", add_and_change)
-    code, _, err = cli("replay", *(tmp_path / f"{n}.eml" for n in range(3)), "--db", url, "--rules", own)
+    code, _, err = cli(
+        "replay", *(tmp_path / f"{n}.eml" for n in range(3)), "--db", url, "--rules", own, "--workers", 1
+    )
     assert code == 0
     assert err.count("the rules loaded before stay in use") == 1
     with Store.open(url, readonly=True) as store:

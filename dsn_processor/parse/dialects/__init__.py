@@ -1,7 +1,8 @@
 """Reports that carry no readable delivery-status part."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import addresses_in

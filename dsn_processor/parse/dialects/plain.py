@@ -4,8 +4,10 @@ behind or below it, a label such as "Recipient:", an SMTP reply that names the a
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
+from msgspec.structs import replace
+
+from dsn_processor.facts import Fact
 from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address, is_address, made_from
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
@@ -56,8 +58,7 @@ _END = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Fact, frozen=True):
     """A recipient in a notice: the ``words`` beside and below its address, and the address it was made from."""
 
     address: str
