@@ -1,8 +1,9 @@
 """One recipient under judgement: its report, what was found in it so far, and how a finding becomes a candidate."""
 
 import re
+from collections.abc import Sequence
 
-from dsn_processor.classify.match import LIMIT, Hit, RuleBook, Scan, without_parts
+from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, without_parts
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
@@ -34,11 +35,11 @@ class Case:
         self.book = book
         self.transient = _is_transient(recipient)
         self.diagnostic = recipient.diagnostic_code or ""
-        self._known: dict[str, list[Rule]] = {}
+        self._known: dict[str, Sequence[Rule]] = {}
         self._providers: frozenset[str] | None = None
         self._codes: list[str] | None = None
 
-    def rules(self, source: str) -> list[Rule]:
+    def rules(self, source: str) -> Sequence[Rule]:
         """The rules that ``source`` ("diagnostic_code" or "text") speaks for, strongest first."""
         if source not in self._known:
             self._known[source] = (
@@ -46,33 +47,35 @@ class Case:
             )
         return self._known[source]
 
-    def _in_diagnostic(self) -> list[Rule]:
-        scan = self.book.scan(self.diagnostic[:LIMIT]) if self.diagnostic else Scan((), frozenset())
-        ranks = list(dict.fromkeys(hit.rank for hit in self._applying(scan)))
+    def _in_diagnostic(self) -> Sequence[Rule]:
+        scan = self.book.scan(self.diagnostic) if self.diagnostic else NOTHING
+        found = self._applying(scan)
         by_code = self.book.by_status.get(self.recipient.status or "")
-        if by_code:
-            ranks = sorted(
-                [*ranks, *(rank for rank in by_code if self._applies(self.book.rules[rank], scan.providers))]
-            )
-        return [self.book.rules[rank] for rank in ranks]
+        if not by_code:
+            return found
+        also = [rule for rank in by_code if self._applies(rule := self.book.rules[rank], scan.providers)]
+        return sorted([*found, *also], key=self.book.rank) if also else found
 
-    def _in_explanation(self) -> list[Rule]:
-        scan = self.book.scan(self.recipient.explanation[:LIMIT])
-        rules = [self.book.rules[rank] for rank in dict.fromkeys(hit.rank for hit in self._applying(scan))]
+    def _in_explanation(self) -> Sequence[Rule]:
+        rules = self._applying(self.book.scan(self.recipient.explanation))
         causes = {rule.reason for rule in rules if rule.strength < VAGUE and rule.origin == ANYBODY}
         if len(causes) >= TOO_MANY_CAUSES:
-            rules = [rule for rule in rules if rule.origin < ANYBODY]
+            rules = tuple(rule for rule in rules if rule.origin < ANYBODY)
         # The text may go on about other recipients: of equals, the one that agrees with this one's Status.
         stated = self.book.tables.codes.get(f"status:{self.recipient.status}")
-        if stated:
-            rules.sort(key=lambda rule: (rule.origin, rule.strength, rule.reason is not stated.reason))
+        if stated and len(rules) > 1:
+            return sorted(
+                rules, key=lambda rule: (rule.origin, rule.strength, rule.reason is not stated.reason)
+            )
         return rules
 
-    def _applying(self, scan: Scan) -> list[Hit]:
-        return without_parts(
-            [hit for hit in scan.hits if self._applies(self.book.rules[hit.rank], scan.providers)],
-            self.book.rules,
-        )
+    def _applying(self, scan: Scan) -> tuple[Rule, ...]:
+        """The rules of a scan whose conditions hold here."""
+        if scan.rules is not None and self.recipient.smtp_command not in _BEFORE_RCPT:
+            return scan.rules
+        rules = self.book.rules
+        hits = [hit for hit in scan.hits if self._applies(rules[hit.rank], scan.providers)]
+        return self.book.rules_of(without_parts(hits, rules))
 
     def _applies(self, rule: Rule, named: frozenset[str]) -> bool:
         recipient = self.recipient

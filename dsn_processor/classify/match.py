@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,11 +15,16 @@ LIMIT = 4096
 #: Farthest that two fragments of one rule may lie apart, in characters: farther words belong to another sentence.
 GAP = 120
 
+SCANS = 2048  # texts whose scan is kept ...
+SCANNED = 600  # ... of so many characters at most
+
 _PUNCTUATION = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None}
 )
-# An address may hold any word (user-unknown@...), so none is left in the text. Possessive, hence linear.
-_ADDRESS = re.compile(r"(?<![\w.+=%!/-])[\w.+=%!/-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
+# The characters of a local part, and a domain. An address may hold any word (user-unknown@...), so none is left.
+_LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
+_LOCAL_END = re.compile(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
+_DOMAIN = re.compile(r"[\w-]++(?:\.[\w-]++)*+")
 # Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
 _REPEATED = re.compile(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 
@@ -29,8 +35,20 @@ def fold(text: str) -> str:
     if not text.isascii():
         text = text.translate(_PUNCTUATION)
     if "@" in text:
-        text = _ADDRESS.sub("@", text)
+        text = _without_addresses(text)
     return _REPEATED.sub("", text) if "-" in text else text
+
+
+def _without_addresses(text: str) -> str:
+    """``text`` with "@" for each address. Cut at each "@", since a search would try every word as a local part."""
+    before, *pieces = text.split("@")
+    folded: list[str] = []
+    for piece in pieces:
+        domain = _DOMAIN.match(piece)
+        local = before.rstrip(_LOCAL) if before.isascii() else _LOCAL_END.sub("", before)
+        folded.append(local if domain and len(local) < len(before) else before)
+        before = piece[domain.end() :] if domain and len(local) < len(before) else piece
+    return "@".join([*folded, before])
 
 
 class Hit(NamedTuple):
@@ -42,10 +60,16 @@ class Hit(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What one pass over a text found."""
+    """What one pass over a text found. ``rules`` are those of all hits, the strongest first, where none of them asks
+    for more than its words; else None.
+    """
 
     hits: tuple[Hit, ...]
     providers: frozenset[str]
+    rules: tuple[Rule, ...] | None
+
+
+NOTHING = Scan((), frozenset(), ())
 
 
 #: What the automaton yields for a word: its length, whether it begins as words do, the ranks of the rules that it may
@@ -61,10 +85,17 @@ class RuleBook:
         order = sorted(tables.rules, key=lambda rule: (rule.origin, rule.strength, -len("".join(rule.text))))
         self.rules: tuple[Rule, ...] = tuple(order)
         self.by_status: dict[str, list[int]] = defaultdict(list)
+        #: The ranks of rules that ask for more than words.
+        self._narrow = frozenset(
+            rank
+            for rank, rule in enumerate(order)
+            if rule.provider or rule.status or rule.reply_code or rule.command or rule.action
+        )
         self._suffixes = _suffixes(tables.providers)
+        self._ranks = {id(rule): rank for rank, rule in enumerate(order)}
         self._automaton = self._build()
-        # A report of thousands of recipients repeats its texts.
-        self.scan = lru_cache(maxsize=64)(self._scan)
+        # Servers say the same to thousands; without addresses it is the same to the letter.
+        self._scanned = lru_cache(maxsize=SCANS)(self._scan)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
 
     def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
@@ -90,21 +121,38 @@ class RuleBook:
         automaton.make_automaton()
         return automaton
 
-    def _scan(self, text: str) -> Scan:
+    def scan(self, text: str) -> Scan:
         """All rules whose words stand in ``text``, which is folded first. A fragment begins at the begin of a word."""
         text = fold(text)
+        return self._scanned(text) if len(text) <= SCANNED else self._scan(text)
+
+    def _scan(self, text: str) -> Scan:
         hits: list[Hit] = []
         providers: set[str] = set()
         for last, (length, begins_word, ranks, named) in self._automaton.iter(text):
             start = last - length + 1
             if start and begins_word and _in_word(text[start - 1]):
                 continue
-            providers.update(named)
+            if named:
+                providers.update(named)
             for rank in ranks:
                 fragments = self.rules[rank].text
                 if len(fragments) == 1 or _around(text, fragments, start, last + 1):
                     hits.append(Hit(rank, start, last + 1))
-        return Scan(tuple(sorted(hits)), frozenset(providers))
+        if not hits and not providers:
+            return NOTHING
+        hits.sort()
+        plain = not any(hit.rank in self._narrow for hit in hits)
+        rules = self.rules_of(without_parts(hits, self.rules)) if plain else None
+        return Scan(tuple(hits), frozenset(providers), rules)
+
+    def rank(self, rule: Rule) -> int:
+        """Where a rule stands among all: a lower rank wins."""
+        return self._ranks[id(rule)]
+
+    def rules_of(self, hits: Iterable[Hit]) -> tuple[Rule, ...]:
+        """The rules of ``hits``, each once."""
+        return tuple([self.rules[rank] for rank in dict.fromkeys([hit.rank for hit in hits])])
 
     def _provider_of(self, name: str) -> str | None:
         """The provider that a host or a mail domain belongs to."""
