@@ -1,7 +1,8 @@
 """Sendmail's transcript of a session: what the server said ("<<< 550 5.7.1 ...") and what Sendmail made of that."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.replies import find_reply_code, join_lines
