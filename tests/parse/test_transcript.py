@@ -1,8 +1,7 @@
 """Sendmail's transcript: the server's words stand, Sendmail's translation of them goes."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.transcript import heard_in_full, without_translation
@@ -51,3 +50,16 @@ def test_the_reply_that_put_it_off_counts_and_not_the_last_one(last):
     )
     report = heard_in_full(replace(REPORT, diagnostic_code=last, reply_code=int(last[:3])), notice)
     assert (report.reply_code, report.diagnostic_code) == (421, "421 4.7.1 Greylisted")
+
+
+def test_a_refusal_in_the_greeting_names_host_and_connect():
+    notice = "... while talking to mx.t-online.de.:\n<<< 554 no\n554 5.0.0 Service unavailable"
+    report = heard_in_full(replace(REPORT, diagnostic_code="554 no", reply_code=554), notice)
+    assert (report.remote_mta, report.smtp_command) == ("mx.t-online.de", "CONNECT")
+    later = heard_in_full(REPORT, "... while talking to mx.example.net.:\n>>> DATA\n<<< 550 no")
+    assert (later.remote_mta, later.smtp_command) == ("mx.example.net", None)
+
+
+def test_an_empty_diagnostic_takes_the_reply_that_put_it_off():
+    notice = "<<< 421 Too many\n<a@example.net>... Deferred: 421 Too many\n"
+    assert heard_in_full(REPORT, notice).reply_code == 421
