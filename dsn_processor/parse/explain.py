@@ -44,7 +44,7 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         explanation=join_lines(f"{report.explanation}\n{words}" if report.explanation else words),
         status=merged_status(report.status, words),
         reply_code=report.reply_code or find_reply_code(words),
-        smtp_command=find_command(told) or find_command(words),
+        smtp_command=report.smtp_command or find_command(told) or find_command(words),
     )
 
 

@@ -20,7 +20,9 @@ _AFTERWARDS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SAID = re.compile(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
-_DEFERRED = re.compile(r"^[^\n]{1,330}\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
+# The host, and the reply to no command: its greeting.
+_TALKING = re.compile(r"^\.\.\. while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?", re.MULTILINE)
+_DEFERRED = re.compile(r"^([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
 
 
 def without_translation(words: str) -> str:
@@ -34,20 +36,33 @@ def without_translation(words: str) -> str:
 
 
 def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
-    """The report with the reply that stands in the transcript, where its Diagnostic-Code holds less.
+    """The report with the host and the reply that stand in the transcript, where its fields hold less.
 
-    QUIRK: of a reply of several lines Sendmail's Diagnostic-Code holds the first; and of a mail that was put off the
-    answer to a later command ("221 Bye", "554 no valid recipients").
+    QUIRK: of a reply of several lines Sendmail's Diagnostic-Code holds the first; and of a mail that was put off
+    nothing, or the answer to a later command ("221 Bye", "554 no valid recipients").
     """
-    told = report.diagnostic_code
-    if not told or report.diagnostic_type != "smtp" or "<<<" not in notice:
+    if "<<<" not in notice:
+        return report
+    if talk := _TALKING.search(notice):
+        greeting = "CONNECT" if talk[2] else None
+        report = replace(
+            report, remote_mta=report.remote_mta or talk[1], smtp_command=report.smtp_command or greeting
+        )
+    told = report.diagnostic_code or ""
+    if report.diagnostic_type not in (None, "smtp"):
         return report
     transient = report.reply_code is not None and 400 <= report.reply_code < 500
-    if not transient and (deferred := _DEFERRED.search(notice)):
-        said = join_lines(_in_full(deferred[1], notice) or deferred[1])
+    if not transient and (deferred := _deferred(report, notice)):
+        said = join_lines(_in_full(deferred, notice) or deferred)
         return replace(report, diagnostic_code=said, reply_code=find_reply_code(said))
     full = _in_full(told, notice)
     return replace(report, diagnostic_code=join_lines(full)) if full else report
+
+
+def _deferred(report: RecipientReport, notice: str) -> str | None:
+    """What put this recipient off, who may be one of several in the transcript."""
+    address = report.address.casefold()
+    return next((match[2] for match in _DEFERRED.finditer(notice) if address in match[1].casefold()), None)
 
 
 def _in_full(told: str, notice: str) -> str | None:
