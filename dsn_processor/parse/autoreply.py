@@ -54,10 +54,9 @@ def is_challenge(mail: Mail) -> bool:
         return False
     head = mail.notice[:_HEAD]
     words = f"{mail.subject}\n{head}".casefold()
-    if contains(words, CHALLENGES):
-        return find_reply_code(head) is None
     answered = is_automatic(mail) or is_null_sender(mail) or _precedence(mail) in _AUTO_PRECEDENCE
-    return answered and contains(words, CHALLENGE_HINTS) and find_reply_code(head) is None
+    asked = contains(words, CHALLENGES) or (answered and contains(words, CHALLENGE_HINTS))
+    return asked and find_reply_code(head) is None
 
 
 def is_auto_reply(mail: Mail) -> bool:

@@ -153,7 +153,7 @@ CHALLENGES = (
 )  # fmt: skip
 #: Words that only a mail which a program wrote in answer makes a challenge.
 CHALLENGE_HINTS = (
-    "sender verification", "verify#", "(verifying)", "requires confirmation", "confirm your message", "boxbe", "tmda", "bluebottle", "spamblocker", "choicemail", "mailblocks", "knowspam", "spamcap", "waiting list", "approved sender", "unknown sender", "has not been verified", "suspect email", "whitelist", "captcha",
+    "sender verification", "verify your email by clicking", "verify#", "(verifying)", "requires confirmation", "confirm your message", "boxbe", "tmda", "bluebottle", "spamblocker", "choicemail", "mailblocks", "knowspam", "spamcap", "waiting list", "approved sender", "unknown sender", "has not been verified", "suspect email", "whitelist", "captcha",
 )  # fmt: skip
 
 #: Goods and services whose delivery fails as well as that of mail.
