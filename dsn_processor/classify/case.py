@@ -10,8 +10,9 @@ from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
 #: Longest text of one piece of evidence, in characters.
 EVIDENCE_LIMIT = 300
-#: The report's own text is farther from the failure than the diagnostic.
-EXPLANATION_DISCOUNT = 0.04
+#: The report's own text is farther from the failure than the diagnostic, the more so where it names two causes.
+EXPLANATION_DISCOUNT = 0.02
+AMBIGUITY_DISCOUNT = 0.06
 #: A hard verdict whose evidence disagrees on the class (4 or 5) stays below what suppresses at once.
 DISAGREEMENT_LIMIT = 0.85
 #: A text that names this many different causes is a list of possibilities and tells none.
@@ -38,6 +39,7 @@ class Case:
         self._known: dict[str, Sequence[Rule]] = {}
         self._providers: frozenset[str] | None = None
         self._codes: list[str] | None = None
+        self._discount = EXPLANATION_DISCOUNT
 
     def rules(self, source: str) -> Sequence[Rule]:
         """The rules that ``source`` ("diagnostic_code" or "text") speaks for, strongest first."""
@@ -59,6 +61,8 @@ class Case:
     def _in_explanation(self) -> Sequence[Rule]:
         rules = self._applying(self.book.scan(self.recipient.explanation))
         causes = {rule.reason for rule in rules if rule.strength < VAGUE and rule.origin == ANYBODY}
+        if len(causes) > 1:
+            self._discount += AMBIGUITY_DISCOUNT
         if len(causes) >= TOO_MANY_CAUSES:
             rules = tuple(rule for rule in rules if rule.origin < ANYBODY)
         # The text may go on about other recipients: of equals, the one that agrees with this one's Status.
@@ -125,7 +129,7 @@ class Case:
 
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
         confidence = (
-            rule.confidence if source == "diagnostic_code" else rule.confidence - EXPLANATION_DISCOUNT
+            rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
         )
         text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
         evidence = (
