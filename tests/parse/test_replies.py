@@ -1,6 +1,6 @@
 import pytest
 
-from dsn_processor.parse.replies import find_command, find_reply, parse_reply
+from dsn_processor.parse.replies import find_command, find_host, find_reply, parse_reply
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,26 @@ def test_the_command_that_was_refused(text, command):
 def test_octal_numbers_are_read_as_the_bytes_they_stand_for():
     reply = parse_reply("550 Der Empf\\303\\244nger in C:\\2 fehlt, liste refus\\351e")
     assert reply.text == "550 Der Empfänger in C:\\2 fehlt, liste refusée"
+
+
+@pytest.mark.parametrize(
+    "text, host",
+    [
+        ("host mx.example.net[192.0.2.1] said: 550 no", "mx.example.net"),
+        (
+            "SMTP error after RCPT TO:<a@example.net>:\n    host mx.example.net [192.0.2.1]: 550 no",
+            "mx.example.net",
+        ),
+        ("for RCPT TO command, host: mx.example.net (192.0.2.1) reason: 550 no", "mx.example.net"),
+        ("... while talking to mx.example.net.:\n>>> DATA", "mx.example.net"),
+        ("rejected by the server for example.net by mx.example.net. [192.0.2.1].", "mx.example.net"),
+        ("192.0.2.1 does not like recipient.\nRemote host said: 550 no", "192.0.2.1"),
+        ("mx.example.net [192.0.2.1] did not like our RCPT TO:\n550 no", "mx.example.net"),
+        ("Error connecting to SMTP host mx.example.net; no answer", "mx.example.net"),
+        ("This is the mail system at host mail.example.com.", None),
+        ("Host or domain name not found", None),
+        ("550 no such user", None),
+    ],
+)
+def test_the_host_that_refused(text, host):
+    assert find_host(text) == host

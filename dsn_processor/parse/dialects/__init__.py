@@ -14,7 +14,14 @@ from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
 from dsn_processor.parse.mime import Part
-from dsn_processor.parse.replies import find_command, find_reply, find_reply_code, find_status, join_lines
+from dsn_processor.parse.replies import (
+    find_command,
+    find_host,
+    find_reply,
+    find_reply_code,
+    find_status,
+    join_lines,
+)
 from dsn_processor.parse.returned import split_text
 from dsn_processor.parse.signals import came_back, text_action
 from dsn_processor.parse.words import TEXTS, contains
@@ -142,6 +149,7 @@ def _report(found: Found, notice: str, action: Action, *, alone: bool) -> Recipi
         reply_code=find_reply_code(words),
         diagnostic_code=join_lines(words) or None,
         explanation=join_lines(notice),
+        remote_mta=find_host(words) or find_host(notice),
         smtp_command=find_command(words) or find_command(notice),
         origin="dialect:plain",
     )
