@@ -190,7 +190,7 @@ def _elsewhere(recipient: "RecipientReport", verdict: "Verdict") -> dict[str, st
         "PowerMTA": names["powermta"],
         "KumoMTA": names["kumomta"],
         "Sisimai": names["sisimai"],
-        "who knows but two types": names["two_type"],
+        "one with two types only": names["two_type"],
     }
     return {system: name for system, name in told.items() if name}
 
