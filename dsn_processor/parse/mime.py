@@ -15,8 +15,9 @@ BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
 _TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
-_CONTENT_TYPE = re.compile(r"^content-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
-_ENCODING = re.compile(r"^content-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE | re.MULTILINE)
+# From the line end before the field: the engine leaps from one to the next, where "^" would try every character.
+_CONTENT_TYPE = re.compile(rb"\ncontent-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
+_ENCODING = re.compile(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE)
 # The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
 _CHARSET = re.compile(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
 _BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
@@ -47,9 +48,9 @@ _BARE_MULTIPART = re.compile(
 # Parts that hold fields, and the fields that show that the empty line between the part's header and them is lost.
 _MACHINE_TYPES = ("message/delivery-status", "message/global-delivery-status", "message/feedback-report", "message/disposition-notification")  # fmt: skip
 _MACHINE_FIELD = re.compile(
-    r"^(?:reporting-(?:mta|ua)|(?:original|final)-recipient|original-envelope-id|action|status|diagnostic-code|arrival-date"
-    r"|feedback-type|user-agent|disposition)[ \t]*:",
-    re.IGNORECASE | re.MULTILINE,
+    rb"\n(?:reporting-(?:mta|ua)|(?:original|final)-recipient|original-envelope-id|action|status|diagnostic-code|arrival-date"
+    rb"|feedback-type|user-agent|disposition)[ \t]*:",
+    re.IGNORECASE,
 )
 _KNOWN_TYPES = (
     "text/",
@@ -70,7 +71,18 @@ class Part:
     how to read the body are looked for.
     """
 
-    __slots__ = ("_type", "boundary", "children", "content_type", "depth", "end", "head", "raw", "start")
+    __slots__ = (
+        "_begin",
+        "_head_end",
+        "_type",
+        "boundary",
+        "children",
+        "content_type",
+        "depth",
+        "end",
+        "raw",
+        "start",
+    )
 
     def __init__(
         self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain"
@@ -80,16 +92,19 @@ class Part:
         self.end = end
         self.children: list[Part] = []
         self.boundary: str | None = None
-        head_end, self.start = _header_span(raw, start, end, _PART_FIELD if depth else _ROOT_FIELD)
-        self.head = raw[start:head_end].decode("latin-1")
-        field = _CONTENT_TYPE.search(self.head)
-        self._type = value = unfold(field[1]) if field else ""
+        self._begin = start
+        self._head_end, self.start = _header_span(raw, start, end, _PART_FIELD if depth else _ROOT_FIELD)
+        field = _CONTENT_TYPE.search(raw, start - 1, self._head_end)
+        self._type = value = unfold(field[1].decode("latin-1")) if field else ""
         match = _TYPE.match(value)
         kind = match[1].lower() if match else default_type
         self.content_type = kind if kind.startswith(_KNOWN_TYPES) else "text/plain"
-        if self.content_type in _MACHINE_TYPES and (first := _MACHINE_FIELD.search(self.head)):
-            self.start = start + first.start()
-            self.head = self.head[: first.start()]
+        if self.content_type in _MACHINE_TYPES and (
+            first := _MACHINE_FIELD.search(raw, start - 1, self._head_end)
+        ):
+            self.start = self._head_end = first.start() + 1
+        if match and not kind.startswith("multipart/") and "oundary" not in value and "OUNDARY" not in value:
+            return
         if "boundary" in value.lower():
             plain = _BOUNDARY.search(value)
             self.boundary = plain[1] if plain else parameter(value, "boundary")
@@ -99,14 +114,19 @@ class Part:
         elif not depth and match is None and _BARE_MULTIPART.match(raw, self.start, end):
             self.content_type = "multipart/mixed"
 
+    @property
+    def head(self) -> str:
+        """The header block, carried as latin-1."""
+        return self.raw[self._begin : self._head_end].decode("latin-1")
+
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        field = _ENCODING.search(self.head)
-        encoding = field[1].lower() if field else ""
-        if encoding == "base64":
+        field = _ENCODING.search(self.raw, self._begin - 1, self._head_end)
+        encoding = field[1].lower() if field else b""
+        if encoding == b"base64":
             data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
             return lf_lines(_decode_base64(data)[:limit])
-        if encoding == "quoted-printable":
+        if encoding == b"quoted-printable":
             data = self.raw[self.start : min(self.end, self.start + limit * 3)]
             return lf_lines(binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit])
         return self.raw[self.start : min(self.end, self.start + limit)]
@@ -131,7 +151,8 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     """The parts of a mail whose line ends are LF, in its order, the root first. What is over a limit stays unparsed and
     is named in ``defects``.
     """
-    start = 0
+    raw = b"\n" + raw  # so that every header block follows a line end
+    start = 1
     while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
         start = match.end()
     root = Part(raw, start, len(raw), 0)
