@@ -11,10 +11,11 @@ _MONTHS = {
 _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
-# What nearly all write, in ranges that need no further look.
+# What nearly all write, in ranges that need no further look: days that every month has.
 _USUAL = re.compile(
-    r"(?:[A-Za-z]{3}, )?(\d{1,2}) ([A-Za-z]{3}) ([12]\d{3}) ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
+    r"(?:[A-Za-z]{3}, )?(0?[1-9]|1\d|2[0-8]) ([A-Z][a-z]{2}) ([12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
 )
+_USUAL_MONTHS = {name.capitalize(): f"{number:02}" for name, number in _MONTHS.items()}
 _DATE = re.compile(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
     r"(?:[ \t]{0,5}([+-])(\d{2}):?(\d{2})|[ \t]{1,5}([A-Z]{1,5})\b)?"
@@ -34,13 +35,9 @@ def iso_date(text: str | None) -> str | None:
         return None
     if len(text) > 200:
         text = text[:200]
-    if (
-        (match := _USUAL.match(text))
-        and (number := _MONTHS.get(match[2].lower()))
-        and 0 < int(match[1]) <= 28
-    ):
-        day, _, year, hour, minute, second, zone_h, zone_m = match.groups()
-        return f"{year}-{number:02}-{int(day):02}T{hour}:{minute}:{second}{zone_h}:{zone_m}"
+    if (match := _USUAL.match(text)) and (month := _USUAL_MONTHS.get(match[2])):
+        day, _, year, clock, hours, minutes = match.groups()
+        return f"{year}-{month}-{day:0>2}T{clock}{hours}:{minutes}"
     try:
         if match := _DATE.search(text):
             day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()

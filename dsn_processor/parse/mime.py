@@ -63,6 +63,7 @@ _KNOWN_TYPES = (
     "font/",
     "model/",
 )
+_ENCODED = (b"base64", b"quoted-printable")
 _SOFT_BREAK = re.compile(rb"=[ \t]*\n")
 
 
@@ -121,8 +122,7 @@ class Part:
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        field = _ENCODING.search(self.raw, self._begin - 1, self._head_end)
-        encoding = field[1].lower() if field else b""
+        encoding = self._encoding()
         if encoding == b"base64":
             data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
             return lf_lines(_decode_base64(data)[:limit])
@@ -130,6 +130,20 @@ class Part:
             data = self.raw[self.start : min(self.end, self.start + limit * 3)]
             return lf_lines(binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit])
         return self.raw[self.start : min(self.end, self.start + limit)]
+
+    def header_within(self, limit: int) -> bytes:
+        """The header block at the beginning of the body, and perhaps more."""
+        if self._encoding() in _ENCODED:
+            return self.body(limit)
+        begin = self.start
+        while self.raw.startswith(b"\n", begin):
+            begin += 1
+        end = self.raw.find(b"\n\n", begin, self.end)
+        return self.raw[begin : min(self.end if end < 0 else end, begin + limit)]
+
+    def _encoding(self) -> bytes:
+        field = _ENCODING.search(self.raw, self._begin - 1, self._head_end)
+        return field[1].lower() if field else b""
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""

@@ -4,7 +4,7 @@ import re
 
 from dsn_processor.facts import ReturnedMessage
 from dsn_processor.parse.dates import iso_date
-from dsn_processor.parse.fields import HEADER_LIMIT, Fields
+from dsn_processor.parse.fields import HEADER_LIMIT, decode_words, unfold
 from dsn_processor.parse.mime import Part
 
 #: Part types that hold a message or its headers.
@@ -49,7 +49,10 @@ _HEADER_START = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _MSG_ID = re.compile(r"<([^<>\s]{1,998})>")
-_NAMES = frozenset({"message-id", "from", "to", "subject", "date", "return-path"})
+# The fields that identify a message: of the many in a header, no others are looked at.
+_IDENTIFYING = re.compile(
+    r"\n(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.IGNORECASE
+)
 
 
 def message_id(value: str | None) -> str | None:
@@ -62,24 +65,29 @@ def message_id(value: str | None) -> str | None:
 
 def returned_from_part(part: Part) -> ReturnedMessage | None:
     """Read the header block that a returned part holds."""
-    return returned_from_block(part.body(HEADER_LIMIT).lstrip(b"\n").decode("latin-1"))
+    return returned_from_block(part.header_within(HEADER_LIMIT).lstrip(b"\n").decode("latin-1"))
 
 
 def returned_from_block(block: str) -> ReturnedMessage | None:
     """Read a header block; None where none of the fields that identify a message is in it."""
     end = block.find("\n\n")
-    fields = Fields(block if end < 0 else block[:end])
-    if not _NAMES.intersection(fields.names()):
+    found = _IDENTIFYING.findall("\n" + (block if end < 0 else block[:end]))
+    if not found:
         return None
-    sender = fields.raw("return-path")
+    first = {name.lower(): unfold(value) for name, value in reversed(found)}
+    sender = first.get("return-path")
     return ReturnedMessage(
-        message_id=message_id(fields.raw("message-id")),
-        from_=fields.text("from"),
-        to=fields.text("to"),
-        subject=fields.text("subject"),
-        date=iso_date(fields.raw("date")),
-        envelope_sender=None if sender is None else sender.strip().strip("<>"),
+        message_id=message_id(first.get("message-id")),
+        from_=_text(first.get("from")),
+        to=_text(first.get("to")),
+        subject=_text(first.get("subject")),
+        date=iso_date(first.get("date")),
+        envelope_sender=None if sender is None else sender.strip("<> "),
     )
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else decode_words(value)
 
 
 def split_text(text: str) -> tuple[str, str]:
