@@ -41,7 +41,7 @@ _CHALLENGERS = frozenset(
 )
 _AUTO_PRECEDENCE = frozenset({"auto_reply", "auto-reply"})
 _LOW_PRECEDENCE = _AUTO_PRECEDENCE | {"bulk", "junk"}
-_HEAD = 4_000  # characters of the text in which a challenge says what it wants
+_HEAD = 4_000  # characters of a text in which its writer says to be away
 
 
 def is_challenge(mail: Mail) -> bool:
@@ -52,10 +52,10 @@ def is_challenge(mail: Mail) -> bool:
         return not is_listed(mail)
     if mail.status_parts or is_listed(mail) or is_person(mail):
         return False
-    head = mail.notice[:_HEAD]
-    words = f"{mail.subject}\n{head}".casefold()
+    subject, head = mail.subject.casefold(), mail.folded_head
     answered = is_automatic(mail) or is_null_sender(mail) or _precedence(mail) in _AUTO_PRECEDENCE
-    asked = contains(words, CHALLENGES) or (answered and contains(words, CHALLENGE_HINTS))
+    words = (CHALLENGES, CHALLENGE_HINTS) if answered else (CHALLENGES,)
+    asked = any(contains(head, some) or contains(subject, some) for some in words)
     return asked and find_reply_code(head) is None
 
 

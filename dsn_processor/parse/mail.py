@@ -11,6 +11,7 @@ from dsn_processor.parse.mime import Part, lf_lines, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
 
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
+HEAD = 6_000  # characters of a notice in which it says what it is
 LINE_LIMIT = 1_000  # characters of a line that are looked at
 
 _LONG_LINE = re.compile(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
@@ -77,6 +78,11 @@ class Mail:
     def notice(self) -> str:
         """The report's own words: its text without the returned message quoted in it."""
         return self._split[0]
+
+    @cached_property
+    def folded_head(self) -> str:
+        """The beginning of the report's own words, in which it says what it is, casefolded."""
+        return self.notice[:HEAD].casefold()
 
     @property
     def quotes_message(self) -> bool:

@@ -3,7 +3,7 @@
 import re
 
 from dsn_processor.parse.fields import Fields
-from dsn_processor.parse.mail import Mail
+from dsn_processor.parse.mail import HEAD, Mail
 from dsn_processor.parse.words import (
     AUTO_PREFIXES,
     AUTO_SUBJECTS,
@@ -33,7 +33,6 @@ from dsn_processor.parse.writer import (
 )
 from dsn_processor.terms import Action
 
-_HEAD = 6_000  # characters of a notice in which it says what it is
 _OPENING = 64  # characters in which a mail system introduces itself
 # A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
 _TICKET = re.compile(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
@@ -97,10 +96,8 @@ def _doubts(mail: Mail, subject: str) -> int:
 
 def says_failed(mail: Mail) -> bool:
     """Its own words say that a mail was not delivered, not those that it quotes."""
-    words = mail.notice[:_HEAD]
-    if "\n> " in words:
-        words = _QUOTED.sub("", words)
-    return contains(words.casefold(), TEXTS)
+    words = mail.folded_head
+    return contains(_QUOTED.sub("", words) if "\n> " in words else words, TEXTS)
 
 
 def _opens_as_report(mail: Mail) -> bool:
@@ -165,9 +162,9 @@ def wrapped_report(mail: Mail) -> bytes | None:
     if mail.root.children[0] is not part:
         return None
     inner = part.body(part.end - part.start)
-    if not _REPORT_TYPE.search(inner, 0, _HEAD):
+    if not _REPORT_TYPE.search(inner, 0, HEAD):
         return None
-    author = Fields(inner[:_HEAD].decode("latin-1")).text("from")
+    author = Fields(inner[:HEAD].decode("latin-1")).text("from")
     return inner if is_daemon(mail) or author == mail.from_ else None
 
 
@@ -181,7 +178,7 @@ def is_damaged(mail: Mail) -> bool:
 
 def text_action(mail: Mail) -> Action:
     """What a report in plain text says became of the mail."""
-    subject, words = mail.subject.casefold(), mail.notice[:_HEAD].casefold()
+    subject, words = mail.subject.casefold(), mail.folded_head
     if contains(subject, DELAYS) or "delay" in subject or subject.startswith("warning: could not send"):
         return Action.DELAYED
     if contains(words, DELAYS) and not contains(words, FINAL):
