@@ -116,3 +116,69 @@ def test_receipts_and_refusals(disposition, text, kind):
     assert (parsed.kind, one.address) == (kind, "ann@example.net")
     assert one.action is (Action.FAILED if kind is Kind.FAILED else None)
     assert parsed.returned_message.message_id == "sent@example.com"
+
+
+OWN_FORM = """From: {from_}
+Subject: {subject}
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: message/rfc822
+
+X-HmXmrOriginalRecipient: <ann@example.net>
+From: {returned_from}
+To: list-members:;
+Subject: News
+Message-ID: <sent@example.com>
+
+x
+--b--
+"""
+
+
+@pytest.mark.parametrize(
+    "from_, subject, returned_from, kind",
+    [
+        ("staff@hotmail.com", "complaint about message from 192.0.2.17", "news@example.com", Kind.COMPLAINT),
+        ("abuse@example.net", "Spam report", "news@example.com", Kind.COMPLAINT),
+        ("ben@example.net", "Spam report", "news@example.com", Kind.NOT_A_REPORT),
+        (
+            "staff@hotmail.com",
+            "Fwd: complaint about message from 192.0.2.17",
+            "news@example.com",
+            Kind.NOT_A_REPORT,
+        ),
+        ("abuse@example.net", "Spam report", "MAILER-DAEMON@example.net", Kind.NOT_A_REPORT),
+    ],
+)
+def test_complaints_in_a_form_of_their_own(from_, subject, returned_from, kind):
+    raw = OWN_FORM.format(from_=from_, subject=subject, returned_from=returned_from)
+    parsed = parse_message(raw.encode())
+    assert parsed.kind is kind
+    if kind is Kind.COMPLAINT:
+        assert [one.address for one in parsed.recipients] == ["ann@example.net"]
+        assert parsed.feedback.source_ip == ("192.0.2.17" if "192" in subject else None)
+
+
+@pytest.mark.parametrize(
+    "subject, text, kind",
+    [
+        ("Gelesen: Hallo", "Ihre Nachricht wurde am Montag gelesen.", Kind.DISPOSITION),
+        ("Not read: Hello", "Your message was deleted without being read.", Kind.DISPOSITION),
+        ("Read: a new book", "It is good.", Kind.NOT_A_REPORT),
+        ("Re: Read: Hello", "It was read on Monday, why?", Kind.NOT_A_REPORT),
+        ("A book", "It was read on Monday.", Kind.NOT_A_REPORT),
+    ],
+)
+def test_receipts_in_plain_words(subject, text, kind):
+    raw = f"From: ann@example.net\nSubject: {subject}\n\n{text}\n"
+    assert parse_message(raw.encode()).kind is kind
+
+
+def test_a_complaint_that_a_person_sends_on_is_none():
+    raw = ARF.format(type="abuse", rcpt="", to="ann@example.net").replace(
+        "multipart/report; report-type=feedback-report;", "multipart/mixed;"
+    )
+    assert parse_message(raw.encode()).kind is Kind.NOT_A_REPORT  # "FW: Your news"
+    assert parse_message(raw.replace("FW: ", "").encode()).kind is Kind.COMPLAINT
