@@ -141,8 +141,11 @@ def _meaning(table: dict[str, Any], place: str) -> CodeMeaning:
 def _tables(data: bytes, name: str, kind: str, known: frozenset[str] = _TOP) -> list[dict[str, Any]]:
     try:
         parsed = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise RulesError(f"{name}: not a TOML file: {error}") from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RulesError(f"{name}:{line}: not UTF-8, as TOML has to be: save the file so") from error
     if unknown := parsed.keys() - known:
         here = ", ".join(f"[[{one}]]" for one in sorted(known, reverse=True))
         raise RulesError(f"{name}: unknown table {min(unknown)!r}; known here are: {here}")
@@ -177,7 +180,7 @@ class _Row:
     def strings(self, key: str) -> tuple[str, ...]:
         value = self.take(key, (str, list), [])
         values = [value] if isinstance(value, str) else value
-        if not all(isinstance(one, str) and one for one in values):
+        if not all(isinstance(one, str) and one.strip() for one in values):
             self.fail(f"{key} = {value!r} must be text, or a list of texts")
         return tuple(values)
 

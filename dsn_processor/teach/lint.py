@@ -20,6 +20,7 @@ from dsn_processor.errors import RulesError
 from dsn_processor.teach.samples import report_of, verdict_on, why_not
 
 _DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")  # RFC 5737
+_SHORT = re.compile(r"[\x00-\x7f]{1,2}|.", re.DOTALL)  # two characters may be a word in Chinese or Japanese
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
 
 
@@ -110,6 +111,11 @@ def _rows(rows: Sequence[Row], book: RuleBook) -> Iterator[Finding]:
             near = did_you_mean(rule.provider, providers)
             yield Finding(f"{row.place}: unknown provider {rule.provider!r}; {near}")
             continue
+        if not (rule.provider or rule.status) and _SHORT.fullmatch("".join(rule.text)):
+            yield Finding(
+                f"{row.place}: text {' ... '.join(rule.text)!r} stands nearly everywhere; write words"
+            )
+            continue
         unfolded = [text for text in rule.text if fold(text) != text]
         for text in unfolded:
             yield Finding(
@@ -162,6 +168,30 @@ def _known_already(rows: Iterable[Row], packaged: Iterable[Rule]) -> Iterator[Fi
         same = asked.get(conditions(rule))
         if same and (same.reason, same.bounce_type) == (rule.reason, rule.bounce_type):
             yield Finding(f"{row.place}: says the same as the package's {same.id!r}; not needed", fatal=False)
+
+
+def too_wide(linted: Linted) -> Iterator[Finding]:
+    """Advice on the rows of an operator's file that win samples of the package's rows which answer otherwise. Not for
+    each start: thousands of samples are judged.
+    """
+    if linted.book is None or linted.fatal:
+        return
+    providers = {provider.name: provider for provider in linted.book.tables.providers}
+    own = {row.rule.id: row for row in linted.rows}
+    taken: dict[str, list[str]] = {}
+    for row in packaged_rows():
+        for sample in row.seen:
+            verdict = verdict_on(sample, row.rule, linted.book, providers)
+            if verdict.rule_id in own and verdict.reason != row.rule.reason:
+                shown = sample if isinstance(sample, str) else sample.get("reply") or sample.get("text")
+                taken.setdefault(verdict.rule_id, []).append(f"{shown!r} ({row.rule.reason})")
+    for rule_id, samples in taken.items():
+        many = f"{len(samples):,} samples of the package" if len(samples) > 1 else "a sample of the package"
+        yield Finding(
+            f"{own[rule_id].place}: takes {many} that mean something else, such as {samples[0]}; "
+            "unless that is what you want, write longer words, or narrow it by provider or status",
+            fatal=False,
+        )
 
 
 def _same_ids(rows: Iterable[Row]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """An operator's own rules file: looked through when it is loaded, loaded anew when it changed."""
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from dsn_processor.classify.match import RuleBook
 from dsn_processor.classify.rules import Row, digest, read_files
 from dsn_processor.errors import RulesError
 from dsn_processor.reading import Rules, rules_version
-from dsn_processor.teach.lint import Linted, lint_own, lint_packaged
+from dsn_processor.teach.lint import Linted, lint_own, lint_packaged, too_wide
 
 
 def load_rules(path: str) -> Rules:
@@ -22,8 +23,11 @@ def load_rows(path: str) -> tuple[Row, ...]:
 
 
 def lint_file(path: str) -> Linted:
-    """An operator's file looked through. Raises RulesError where it cannot be read."""
-    return lint_own(_read(path), path)
+    """An operator's file looked through, with advice on what its rows take from the package's. Raises RulesError
+    where it cannot be read.
+    """
+    linted = lint_own(_read(path), path)
+    return linted._replace(findings=(*linted.findings, *too_wide(linted)))
 
 
 def lint_tables() -> Linted:
@@ -46,7 +50,7 @@ def _sound(data: bytes, path: str) -> tuple[Linted, RuleBook]:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return Path(path).read_bytes().removeprefix(BOM_UTF8)  # Notepad's
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise RulesError(f"{path}: cannot read the rules file: {why}") from None

@@ -22,6 +22,7 @@ text = ["user unknown"]
 seen = ["550 user unknown"]
 """
 BROKEN = ROW.replace("mailbox_full", "mailbox_ful")
+NEW = ROW.replace("user unknown", "purple walrus")
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def test_nothing_found(cli):
 
 
 def test_lint(cli, own):
+    own.write_text(NEW)
     assert cli("rules", "lint", own) == (0, f"{own}: 1 rule, no mistake\n", "")
     own.write_text(BROKEN)
     code, out, err = cli("rules", "lint", own)
@@ -95,16 +97,23 @@ def test_lint(cli, own):
 
 
 def test_hints_do_not_fail(cli, own):
-    own.write_text(ROW.replace('"own"', '"user-unknown"'))
+    own.write_text(NEW.replace('"own"', '"user-unknown"'))
     code, out, _ = cli("rules", "lint", own)
     assert (code, out.splitlines()[-1]) == (0, f"{own}: 1 rule, no mistake and 1 hint")
     assert out.startswith(f"hint: {own}:1: rule user-unknown: the package has a rule of this id")
+
+
+def test_a_row_that_takes_the_package_s_samples(cli, own):
+    code, out, _ = cli("rules", "lint", own)
+    assert (code, out.splitlines()[-1]) == (0, f"{own}: 1 rule, no mistake and 1 hint")
+    assert re.match(rf"hint: {own}:1: rule own: takes \d+ samples of the package that mean", out)
 
 
 def test_lint_without_a_file_looks_at_what_is_in_use(cli, own, monkeypatch):
     count = len(packaged_rows())
     tables = f"the package's tables: {count:,} rules, no mistake\n"
     assert cli("rules", "lint") == (0, tables, "")
+    own.write_text(NEW)
     monkeypatch.setenv("DSN_PROCESSOR_RULES", str(own))
     assert cli("rules", "lint") == (0, f"{own}: 1 rule, no mistake\n{tables}", "")
 

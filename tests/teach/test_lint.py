@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dsn_processor.classify import rules
-from dsn_processor.teach.lint import lint_own, lint_packaged
+from dsn_processor.teach.lint import lint_own, lint_packaged, too_wide
 
 SOURCES = {name: Path(rules.FOLDER, name).read_bytes() for name in rules.FILES}
 BEFORE = lint_packaged(SOURCES.values()).findings
@@ -96,6 +96,36 @@ def test_what_the_package_knows_is_advice_only():
     assert [finding.fatal for finding in findings] == [False, False]
     assert "call it own-user-unknown" in findings[0].text
     assert "says the same as the package's 'user-unknown'" in findings[1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [('"a"', True), ('"no"', True), ('"5", "x"', True), ('"滿"', True), ('"満杯"', False), ('"oob"', False)],
+)
+def test_words_that_stand_everywhere(text, short):
+    seen = '"550 ' + text.replace('"', "").replace(", ", " ") + '"'
+    findings = own(row(text=text, seen=seen))
+    assert [("stands nearly everywhere" in finding.text, finding.fatal) for finding in findings] == [
+        (True, True)
+    ] * short
+
+
+def test_a_row_that_takes_what_means_something_else_is_told_of():
+    wide = row("own-wide", "mailbox_full", '"unavailable"', '"550 unavailable"')
+    [finding] = too_wide(lint_own((row() + wide).encode(), "own.toml"))
+    assert not finding.fatal
+    assert finding.text.startswith("own.toml:7: rule own-wide: takes ")
+    assert "samples of the package that mean something else" in finding.text
+
+
+def test_a_blank_text():
+    [finding] = own(row(text='" "'))
+    assert "text = [' '] must be text" in finding.text
+
+
+def test_a_file_in_another_encoding():
+    [finding] = lint_own(row(text='"postfächer"').encode("latin-1"), "own.toml").findings
+    assert finding.text.startswith("own.toml:4: not UTF-8")
 
 
 def test_all_mistakes_are_told_at_once():

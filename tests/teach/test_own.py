@@ -42,6 +42,11 @@ def test_own_rules_come_first(file):
     assert (judge(recipient, book=book).rule_id, judge(recipient).rule_id) == ("own", "user-unknown")
 
 
+def test_a_byte_order_mark(file):
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_rules(str(file)).book.rules[0].id == "own"
+
+
 def test_a_mail_is_read_by_them(file, write_dsn):
     [verdict] = read(write_dsn(), None, load_rules(str(file))).verdicts
     assert (verdict.rule_id, verdict.bounce_type) == ("own", "block")
