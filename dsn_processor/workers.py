@@ -183,7 +183,9 @@ def work(descriptor: int) -> None:
     import gc  # noqa: PLC0415
     import resource  # noqa: PLC0415
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]  # nobody may raise it
+    memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # facts hold no cycles
     with (

@@ -124,6 +124,28 @@ def test_a_mail_that_wants_more_memory_than_a_worker_may_have(url, mails, harmfu
     assert "MemoryError" in outcomes[21].error
 
 
+# As for a user who may not raise a limit.
+LIMITED = """
+import resource
+
+set_limit = resource.setrlimit
+limits = (2**31, 2**31)
+
+def refused(which, limits):
+    if limits[1] > 2**31:
+        raise ValueError("not allowed to raise maximum limit")
+    set_limit(which, limits)
+
+set_limit(resource.RLIMIT_AS, limits)
+resource.setrlimit = refused
+"""
+
+
+def test_workers_under_a_lower_limit_of_memory(url, mails, harmful, tmp_path):
+    (tmp_path / "site/sitecustomize.py").write_text(LIMITED)
+    assert replayed(url, mails, 2)[1].mails == 60
+
+
 def test_workers_that_cannot_start_are_no_mails_fault(url, mails, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(DsnProcessorError, match=r"did not start \(exit code 1\): try --workers 1"):
