@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -77,14 +78,15 @@ def run_events(args: argparse.Namespace) -> int:
     if limit is None and not args.json and is_terminal():
         limit = _SCREEN
     wanted = _filter(args, limit)
-    with _open(args) as store:
+    # The rows end before the store does, also where nobody reads on (head).
+    with _open(args) as store, closing(store.events(wanted)) as events:
         if args.json:
             out = JsonLines()
-            for event in store.events(wanted):
+            for event in events:
                 out.write(describe_event(event))
             out.flush()
             return 0
-        rows = map(event_row, store.events(wanted))
+        rows = map(event_row, events)
         if is_terminal():
             print_fitted(_COLUMNS, rows, least=_COLUMNS.index("status"))
         else:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import TextIOWrapper
 from itertools import chain, islice
 
 #: Controls (C0, DEL, C1: escape sequences begin there), line separators, bidirectional overrides, invisible
@@ -75,6 +76,7 @@ def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # Text, not str: rich would take brackets for its own markup
+    _writable()
     Console(highlight=False).print(table)
 
 
@@ -111,6 +113,7 @@ def print_fitted(
     from rich.table import Table
     from rich.text import Text
 
+    _writable()
     console = Console(highlight=False)
     widths = [min(max(map(len, column)), _WIDEST) for column in zip(columns, *cells, strict=True)][:-1]
     left = console.width - sum(widths) - _GAP * len(widths)
@@ -139,10 +142,16 @@ def _cell(value: object) -> str:
     return "-" if value is None or value == "" else safe(value)
 
 
+def _writable() -> None:
+    """The terminal's encoding may not have the letters of a mail: their numbers are written then."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _print_line(line: str) -> None:
-    """Print text that ``safe`` saw, though the terminal's encoding may not have its letters."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding))
+    """Print text that ``safe`` saw."""
+    _writable()
+    print(line)
 
 
 def print_text(text: object) -> None:

@@ -1,6 +1,6 @@
 """The store: facts go in, facts come out; sessions, rows and SQL stay in this room."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -165,7 +165,7 @@ class Store:
         with self._reading() as connection:
             return queries.events_earlier(connection, identities, message_id)
 
-    def events(self, wanted: EventFilter | None = None) -> Iterator[StoredEvent]:
+    def events(self, wanted: EventFilter | None = None) -> Generator[StoredEvent, None, None]:
         """The events asked for, newest first, read as they are consumed."""
         with self._reading() as connection:
             yield from queries.events(connection, wanted or EventFilter())

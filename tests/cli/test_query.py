@@ -154,6 +154,23 @@ def test_events_for_people(filled, run):
     assert "\x1b" not in out
 
 
+def test_a_reader_that_has_seen_enough(url, write_dsn):
+    with Store.open(url) as store:
+        take(
+            store,
+            [
+                InboundMessage(raw=write_dsn(number=n, returned_id=f"<{n}@example.com>"), source="-")
+                for n in range(1500)
+            ],
+        )
+    command = [sys.executable, "-m", "dsn_processor", "events", "--db", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        ran.stdout.readline()
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 0
+
+
 def test_a_terminal_gets_a_table_and_is_told_of_more(url, write_dsn):
     with Store.open(url) as store:
         take(

@@ -1,5 +1,7 @@
 """Tables on a terminal: what a width has room for."""
 
+import io
+
 import pytest
 
 from dsn_processor.cli import render
@@ -57,6 +59,17 @@ def test_what_is_long_and_wanted_whole_stands_below(monkeypatch, capsys):
         "lost  status",
         "      a\\x1bb",
     ]
+
+
+@pytest.mark.parametrize("show", [render.print_fitted, render.print_table, render.print_stacked])
+def test_letters_that_the_terminal_has_not_are_spelled(monkeypatch, show):
+    monkeypatch.setattr(render, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    show(("rule", "words"), [("x" * 50, "\u6e80\u676f")])
+    out.flush()
+    assert b"\\u6e80\\u676f" in out.buffer.getvalue()
 
 
 def test_a_pipe_gets_a_line_a_row(capsys):
