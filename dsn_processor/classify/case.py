@@ -128,9 +128,7 @@ class Case:
         )
 
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
-        confidence = (
-            rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
-        )
+        confidence = rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
         text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
         evidence = (
             Evidence(source, _excerpt(text, rule))

@@ -96,6 +96,8 @@ def is_address(text: str) -> bool:
 def addresses_in(text: str) -> list[str]:
     """The addresses in running text, in order, each once (compared without letter case)."""
     seen: dict[str, str] = {}
+    if "@" not in text:
+        return []
     for match in _IN_TEXT.finditer(text):
         address = match[0].strip(".'`\"*=") if not match[0].startswith('"') else match[0]
         if "@" in address and not address.startswith("@"):

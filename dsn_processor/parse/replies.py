@@ -203,22 +203,31 @@ def find_command(text: str) -> str | None:
     return _verb(found[1]) if found else None
 
 
+_DOMAIN = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10}"
 # "host mx.example.net [192.0.2.1]", "host: mx.example.net", "while talking to mx.example.net.:", "by mx.example.net. [192.0.2.1]",
 # "192.0.2.1 does not like recipient", "mx.example.net [192.0.2.1] did not like our RCPT TO": as Postfix and Exim, GMX,
-# Sendmail, Gmail, qmail and DragonFly name who refused. "At host" is where the notice was written.
-_HOST = re.compile(
-    r"(?<!at )\bhost:?[ \n]+([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10})\.?[ \n]{0,6}(?:[\[(:;]|\n|$)"
-    r"|while talking to ([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10})\.?:"
-    r"|\bby ([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10})\.? \[[\w.:]{2,60}\]"
-    r"|(?:^|\n)[ \t>]*(\d{1,3}(?:\.\d{1,3}){3}) (?:does not like|failed after)"
-    r"|(?:^|\n)[ \t>]*([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10}) \[[\w.:]{2,60}\] did not like"
+# Sendmail, Gmail, qmail and DragonFly name who refused. "At host" is where the notice was written. Each pattern begins
+# with a literal, which the engine finds faster than the first of many.
+_HOSTS = (
+    re.compile(rf"host(?<!\whost)(?<!at host):?[ \n]+({_DOMAIN})\.?[ \n]{{0,6}}(?:[\[(:;]|\n|$)"),
+    re.compile(rf"while talking to ({_DOMAIN})\.?:"),
+    re.compile(rf"by (?<!\wby )({_DOMAIN})\.? \[[\w.:]{{2,60}}\]"),
+)
+_DISLIKES = (" not like", " failed after")
+_DISLIKING = re.compile(
+    rf"(?:^|\n)[ \t>]*(?:(\d{{1,3}}(?:\.\d{{1,3}}){{3}}) (?:does not like|failed after)|({_DOMAIN}) \[[\w.:]{{2,60}}\] did not like)"
 )
 
 
 def find_host(text: str) -> str | None:
     """The host that gave the reply, where a notice names it in one of the usual forms."""
-    match = _HOST.search(text)
-    return next(filter(None, match.groups())) if match else None
+    found = [match for pattern in _HOSTS if (match := pattern.search(text))]
+    if any(words in text for words in _DISLIKES) and (match := _DISLIKING.search(text)):
+        found.append(match)
+    if not found:
+        return None
+    first = min(found, key=lambda match: match.start())
+    return first[1] or first[2]
 
 
 def _verb(words: str) -> str:

@@ -3,8 +3,6 @@
 They tell what kind of mail it is, never why a recipient failed: that is the rules' business.
 """
 
-from functools import cache
-
 import ahocorasick
 
 #: Local parts and display names of the programs that return mail.
@@ -237,10 +235,16 @@ COMPLAINERS = (
 
 def contains(text: str, words: tuple[str, ...]) -> bool:
     """Whether any of ``words`` stands in ``text`` (casefolded): one pass over it for all of them."""
-    return next(_automaton(words).iter(text), None) is not None
+    known = _AUTOMATA.get(id(words))
+    if known is None:
+        # By identity, and held: to hash a table of hundreds of words takes longer than to search for them.
+        known = _AUTOMATA[id(words)] = words, _automaton(words)
+    return next(known[1].iter(text), None) is not None
 
 
-@cache
+_AUTOMATA: dict[int, tuple[tuple[str, ...], ahocorasick.Automaton]] = {}
+
+
 def _automaton(words: tuple[str, ...]) -> ahocorasick.Automaton:
     automaton = ahocorasick.Automaton()
     for word in words:

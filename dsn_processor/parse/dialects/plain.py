@@ -83,13 +83,13 @@ def find_recipients(mail: Mail, notice: str) -> list[Found]:
         # A sender may have written to itself: then only the report's writer is no recipient.
         writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
         found = _first_shape(shapes[:4], lines, writer, wanted)
-    replies = {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}
-    found = [
-        replace(one, words=f"{one.words}\n{said}".strip()[:CHUNK])
-        if (said := replies.get(one.address.casefold())) and said not in one.words
-        else one
-        for one in found
-    ]
+    if replies := {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}:
+        found = [
+            replace(one, words=f"{one.words}\n{said}".strip()[:CHUNK])
+            if (said := replies.get(one.address.casefold())) and said not in one.words
+            else one
+            for one in found
+        ]
     known = {one.address.casefold() for one in found}
     found += [
         Found(address, "") for address in named if is_address(address) and address.casefold() not in known
@@ -128,7 +128,7 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
         texts += [mail.returned.envelope_sender or "", mail.returned.from_ or ""]
     texts += mail.envelope.recipients
     returned_to = addresses_in((mail.returned.to or "")[:2000]) if mail.returned is not None else []
-    excluded = {address.casefold() for text in texts for address in addresses_in(text[:2000])}
+    excluded = {address.casefold() for text in set(texts) for address in addresses_in(text[:2000])}
     return frozenset(excluded.difference(address.casefold() for address in returned_to))
 
 
@@ -190,6 +190,8 @@ def _spaced(line: str) -> str:
 
 def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     found: list[Found] = []
+    if not any("@" in line and _IN_REPLY.match(line) for line in lines):
+        return found
     heard: list[str] = []  # the dialogue above the line, which says what the server answered
     for line in lines:
         match = _IN_REPLY.match(line) if "@" in line else None
