@@ -4,23 +4,19 @@ An address is a ``str`` as reported, decoded, letter case kept. A date is the ``
 with its offset (``2026-11-21T02:40:30+00:00``), or ``None`` where it cannot be read.
 """
 
-from msgspec import Struct
+from typing import NamedTuple
 
 from dsn_processor.terms import Action, BounceType, Kind, Reason, Scope
 
 
-class Fact(Struct, frozen=True, gc=False):
-    """A frozen record. It holds no cycles, so the collector need not know of it."""
-
-
-class Envelope(Fact, frozen=True, kw_only=True):
+class Envelope(NamedTuple):
     """The SMTP envelope a mail came in (RFC 5321 section 2.3.1). ``sender`` "" is the null sender, None unknown."""
 
     sender: str | None = None
     recipients: tuple[str, ...] = ()
 
 
-class InboundMessage(Fact, frozen=True, kw_only=True):
+class InboundMessage(NamedTuple):
     """Bytes as they came, before anybody looked. ``source`` names where: a path, ``path#n``, ``-``."""
 
     raw: bytes
@@ -29,14 +25,14 @@ class InboundMessage(Fact, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-class Defect(Fact, frozen=True):
+class Defect(NamedTuple):
     """Something wrong in a mail that did not stop us: a stable ``code`` in snake_case, and a short detail."""
 
     code: str
     detail: str = ""
 
 
-class Evidence(Fact, frozen=True):
+class Evidence(NamedTuple):
     """One thing that speaks for a verdict. ``source`` names the field it was read from: ``diagnostic_code``,
     ``status``, ``reply_code``, ``smtp_command``, ``action``, ``text`` (the report's own words) or a header's name.
     """
@@ -45,7 +41,7 @@ class Evidence(Fact, frozen=True):
     text: str
 
 
-class RecipientReport(Fact, frozen=True, kw_only=True):
+class RecipientReport(NamedTuple):
     """What a report states about one recipient, before it is judged (RFC 3464 section 2.3).
 
     ``status`` is the enhanced code the mail states ("5.1.1"), never invented. ``diagnostic_code`` is the text of the
@@ -72,7 +68,7 @@ class RecipientReport(Fact, frozen=True, kw_only=True):
     origin: str = "delivery-status"
 
 
-class ReturnedMessage(Fact, frozen=True, kw_only=True):
+class ReturnedMessage(NamedTuple):
     """What the report gives back of the message it is about (RFC 6522 section 3)."""
 
     message_id: str | None = None
@@ -83,7 +79,7 @@ class ReturnedMessage(Fact, frozen=True, kw_only=True):
     envelope_sender: str | None = None
 
 
-class FeedbackReport(Fact, frozen=True, kw_only=True):
+class FeedbackReport(NamedTuple):
     """A complaint's fields (RFC 5965 section 3)."""
 
     feedback_type: str
@@ -96,7 +92,7 @@ class FeedbackReport(Fact, frozen=True, kw_only=True):
     auth_failure: str | None = None
 
 
-class ParsedMessage(Fact, frozen=True, kw_only=True):
+class ParsedMessage(NamedTuple):
     """Everything a mail says of itself, its recipients still unjudged."""
 
     kind: Kind
@@ -113,7 +109,7 @@ class ParsedMessage(Fact, frozen=True, kw_only=True):
     defects: tuple[Defect, ...] = ()
 
 
-class Block(Fact, frozen=True, kw_only=True):
+class Block(NamedTuple):
     """Who refused us and where to ask: the listed ``ip``, the ``list``'s name, the delisting ``url``, the
     ``mechanism``: dnsbl, provider_list, reputation, rate, auth, content; and the ``authentication`` that failed: any of
     spf, dkim, dmarc, arc, ptr, helo.
@@ -126,7 +122,7 @@ class Block(Fact, frozen=True, kw_only=True):
     authentication: tuple[str, ...] = ()
 
 
-class Candidate(Fact, frozen=True, kw_only=True):
+class Candidate(NamedTuple):
     """One answer that some evidence gave: what ``explain`` lists. ``step`` is its place in the order of evidence."""
 
     step: str
@@ -138,7 +134,7 @@ class Candidate(Fact, frozen=True, kw_only=True):
     evidence: Evidence
 
 
-class Verdict(Fact, frozen=True, kw_only=True):
+class Verdict(NamedTuple):
     """The judgement on one failed or delayed recipient, with what it rests on. ``candidates`` holds every answer that
     was considered, strongest first, only where a trace was asked for.
     """
@@ -153,7 +149,7 @@ class Verdict(Fact, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
 
 
-class Reading(Fact, frozen=True, kw_only=True):
+class Reading(NamedTuple):
     """A mail parsed and judged: ``verdicts`` run beside ``parsed.recipients``; None where there is nothing to judge
     (delivered, relayed, expanded, complaints, dispositions).
     """

@@ -15,10 +15,8 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
-
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import Fact, InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.facts import InboundMessage, ParsedMessage, Reading, RecipientReport
 from dsn_processor.parse.identity import canonical_address, event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
@@ -35,14 +33,14 @@ _CLOCKS_DIFFER = timedelta(days=1)
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
-class Accepted(Fact, frozen=True):
+class Accepted(NamedTuple):
     """A mail that is on disk. ``duplicate``: it was there before."""
 
     id: int
     duplicate: bool
 
 
-class Outcome(Fact, frozen=True, kw_only=True):
+class Outcome(NamedTuple):
     """What became of one mail. ``kind`` is None for a duplicate and for a mail that could not be processed, whose
     ``error`` says why. ``events`` are those added; ``repeated`` counts the recipients told before by another mail.
     """
@@ -64,7 +62,7 @@ class Unread(NamedTuple):
     now: datetime
 
 
-class Prepared(Fact, frozen=True, kw_only=True):
+class Prepared(NamedTuple):
     """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
     names the rules it was judged by.
     """
@@ -311,7 +309,7 @@ def _set_aside(store: "Store", message: StoredMessage, error: str, state: Messag
 
 
 def _quarantined(message: NewMessage, error: str) -> NewMessage:
-    return replace(message, state=MessageState.QUARANTINED, last_error=error)
+    return message._replace(state=MessageState.QUARANTINED, last_error=error)
 
 
 def told(error: Exception) -> str:

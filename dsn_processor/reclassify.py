@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from dsn_processor.errors import StoreError
 from dsn_processor.pipeline import events_of, told
 from dsn_processor.reading import Rules, read, rules_version
@@ -65,7 +63,7 @@ class _Run:
         report = NewReport(message_id=message_id, parsed=reading.parsed, rules=version, events=events)
         own = self._own(message_id, events)
         held = tuple(event for event in stored.events if event.identity not in self._come)
-        changes = self._store.compare(replace(stored, events=held), replace(report, events=own))
+        changes = self._store.compare(stored._replace(events=held), report._replace(events=own))
         outdated = stored.rules != report.rules or stored.repeated != len(events) - len(own)
         if self._apply and (changes.report or changes.events or outdated):
             self._store.replace_report(report)

@@ -3,12 +3,11 @@
 ``load()`` gives the tables as one immutable ``Tables``: from the compiled file while that is fresh, else from TOML.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
-
-import msgspec
 
 from dsn_processor.terms import BounceType, Reason
 
@@ -111,7 +110,7 @@ def load() -> Tables:
 def read_compiled(fresh: str) -> Tables | None:
     """What compile.py wrote; None if it is missing, broken or older than the TOML files, whose digest is ``fresh``."""
     try:
-        found = msgspec.json.decode(_read(COMPILED))
+        found = json.loads(_read(COMPILED))
     except (OSError, ValueError):
         return None
     if found["digest"] != fresh:

@@ -1,9 +1,11 @@
 """What a walk over files hands out, and the limits it keeps."""
 
-from dsn_processor.facts import Fact, InboundMessage
+from typing import NamedTuple
+
+from dsn_processor.facts import InboundMessage
 
 
-class Limits(Fact, frozen=True, kw_only=True):
+class Limits(NamedTuple):
     """Bounds on what is read, all in bytes unless named otherwise.
 
     ``mail``: a longer mail is kept as its head and marked truncated. ``archive``: unpacked size of one archive.
@@ -18,7 +20,7 @@ class Limits(Fact, frozen=True, kw_only=True):
     depth: int = 64
 
 
-class Skipped(Fact, frozen=True):
+class Skipped(NamedTuple):
     """Something that was not read, and why. ``failed`` tells trouble (mails may be missing) from what is left alone
     on purpose (a symbolic link, a FIFO, a device inside a folder).
     """
@@ -28,7 +30,7 @@ class Skipped(Fact, frozen=True):
     failed: bool = True
 
 
-class PassedOver(Fact, frozen=True):
+class PassedOver(NamedTuple):
     """A file in a folder or archive that plainly is no mail: a README, an expectation, an index."""
 
     source: str

@@ -1,8 +1,7 @@
 """Delivery status notifications (RFC 3464, and RFC 6533's message/global-delivery-status)."""
 
 import re
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import is_address, original_address, typed_address
@@ -55,11 +54,11 @@ _BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
 Group = dict[str, str]
 
 
-class StatusFields(Struct, gc=False):
+class StatusFields(NamedTuple):
     """The fields of a delivery-status part: lower-case name -> unfolded value."""
 
-    message: Group = {}
-    recipients: list[Group] = []
+    message: Group
+    recipients: list[Group]
 
 
 def read_status(text: str, defects: list[Defect]) -> StatusFields:
@@ -68,7 +67,7 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
     Blank lines part the blocks (RFC 3464 section 2.1), but some reporters leave them out and others put one in the
     middle of a block, so a repeated identifying field also begins a block, and a block without any continues one.
     """
-    status = StatusFields()
+    status = StatusFields({}, [])
     current: Group | None = None
     for block in _BLANK_LINES.split(text.strip("\n")):
         fresh = True

@@ -1,7 +1,5 @@
 """A notice's own words about each recipient of a delivery-status part: what the machine-readable fields leave out."""
 
-from msgspec.structs import replace
-
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import is_address, made_from
 from dsn_processor.parse.dsn import merged_status
@@ -37,8 +35,7 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         address = origin  # QUIRK: Exim names the file that it could not write to, and the address in its notice only
     elif origin and origin.casefold() == address.casefold():
         origin = None
-    return replace(
-        report,
+    return report._replace(
         address=address,
         original=report.original or origin,
         explanation=join_lines(f"{report.explanation}\n{words}" if report.explanation else words),

@@ -99,7 +99,7 @@ class Mail:
     @cached_property
     def status_fields(self) -> StatusFields:
         if not self.status_parts:
-            return StatusFields()
+            return StatusFields({}, [])
         texts = [_status_text(part.body(STATUS_LIMIT)) for part in self.status_parts]
         return read_status("\n\n".join(texts)[:STATUS_LIMIT], self.defects)
 

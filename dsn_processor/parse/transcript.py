@@ -2,8 +2,6 @@
 
 import re
 
-from msgspec.structs import replace
-
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.replies import find_reply_code, join_lines
 
@@ -45,8 +43,8 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
         return report
     if talk := _TALKING.search(notice):
         greeting = "CONNECT" if talk[2] else None
-        report = replace(
-            report, remote_mta=report.remote_mta or talk[1], smtp_command=report.smtp_command or greeting
+        report = report._replace(
+            remote_mta=report.remote_mta or talk[1], smtp_command=report.smtp_command or greeting
         )
     told = report.diagnostic_code or ""
     if report.diagnostic_type not in (None, "smtp"):
@@ -54,9 +52,9 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
     transient = report.reply_code is not None and 400 <= report.reply_code < 500
     if not transient and (deferred := _deferred(report, notice)):
         said = join_lines(_in_full(deferred, notice) or deferred)
-        return replace(report, diagnostic_code=said, reply_code=find_reply_code(said))
+        return report._replace(diagnostic_code=said, reply_code=find_reply_code(said))
     full = _in_full(told, notice)
-    return replace(report, diagnostic_code=join_lines(full)) if full else report
+    return report._replace(diagnostic_code=join_lines(full)) if full else report
 
 
 def _deferred(report: RecipientReport, notice: str) -> str | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
-from dsn_processor.facts import Envelope, Fact, ParsedMessage, Reading, RecipientReport, Verdict
+from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
 from dsn_processor.terms import Kind, MessageState, Trust
 
 
-class NewMessage(Fact, frozen=True, kw_only=True):
+class NewMessage(NamedTuple):
     """A mail to store. ``raw`` is as it came; ``codec`` names how ``packed`` holds it."""
 
     identity: str
@@ -23,7 +24,7 @@ class NewMessage(Fact, frozen=True, kw_only=True):
     last_error: str | None = None
 
 
-class NewEvent(Fact, frozen=True, kw_only=True):
+class NewEvent(NamedTuple):
     """One recipient of a report, to be stored. ``canonical`` is the address to look up by."""
 
     identity: str
@@ -34,7 +35,7 @@ class NewEvent(Fact, frozen=True, kw_only=True):
     verdict: Verdict | None
 
 
-class NewReport(Fact, frozen=True, kw_only=True):
+class NewReport(NamedTuple):
     """What a stored mail says. ``rules`` names what read it."""
 
     message_id: int
@@ -43,7 +44,7 @@ class NewReport(Fact, frozen=True, kw_only=True):
     events: tuple[NewEvent, ...]
 
 
-class StoredMessage(Fact, frozen=True, kw_only=True):
+class StoredMessage(NamedTuple):
     """A mail as kept, without its bytes."""
 
     id: int
@@ -58,7 +59,7 @@ class StoredMessage(Fact, frozen=True, kw_only=True):
     last_error: str | None
 
 
-class StoredEvent(Fact, frozen=True, kw_only=True):
+class StoredEvent(NamedTuple):
     """One recipient's event, with what is needed of its mail to make sense of it."""
 
     id: int
@@ -74,7 +75,7 @@ class StoredEvent(Fact, frozen=True, kw_only=True):
     reporting_mta: str | None
 
 
-class StoredReport(Fact, frozen=True, kw_only=True):
+class StoredReport(NamedTuple):
     """A mail with everything derived from it. ``reading`` is None while it waits or is quarantined; its recipients
     are those in ``events``; ``repeated`` counts those that another mail had told already.
     """
@@ -86,7 +87,7 @@ class StoredReport(Fact, frozen=True, kw_only=True):
     repeated: int
 
 
-class EventFilter(Fact, frozen=True, kw_only=True):
+class EventFilter(NamedTuple):
     """Which events to list; None asks for all. ``address`` and ``domain`` are canonical forms."""
 
     kind: str | None = None
@@ -98,7 +99,7 @@ class EventFilter(Fact, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-class Stats(Fact, frozen=True, kw_only=True):
+class Stats(NamedTuple):
     """Counts over the whole store. Events without a verdict (delivered, complaints, ...) have no type and no reason."""
 
     mails: int

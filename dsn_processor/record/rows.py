@@ -18,9 +18,9 @@ from dsn_processor.terms import Action, BounceType, Kind, MessageState, Reason, 
 
 LOOKUP_LIMIT = 512  # characters of an address that the indexes hold: PostgreSQL allows 2,704 bytes
 
-_RETURNED = ReturnedMessage.__struct_fields__
-_FEEDBACK = FeedbackReport.__struct_fields__
-_BLOCK = Block.__struct_fields__
+_RETURNED = ReturnedMessage._fields
+_FEEDBACK = FeedbackReport._fields
+_BLOCK = Block._fields
 
 
 def message_row(message_id: int, message: NewMessage) -> dict[str, Any]:

@@ -3,7 +3,6 @@ import random
 import sqlite3
 
 import pytest
-from msgspec.structs import replace
 
 from dsn_processor import pipeline, reclassify
 from dsn_processor.cli import main
@@ -245,7 +244,7 @@ def test_interrupted_and_run_again_the_events_are_as_if_all_had_come_in_today(
             kept = [n for n, found_ in enumerate(reading.parsed.recipients) if found_.address in found[raw]]
             recipients = tuple(reading.parsed.recipients[n] for n in kept)
             verdicts = tuple(reading.verdicts[n] for n in kept)
-            return Reading(parsed=replace(reading.parsed, recipients=recipients), verdicts=verdicts)
+            return Reading(parsed=reading.parsed._replace(recipients=recipients), verdicts=verdicts)
 
         return read_some
 

@@ -1,7 +1,6 @@
 """Sendmail's transcript: the server's words stand, Sendmail's translation of them goes."""
 
 import pytest
-from msgspec.structs import replace
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.transcript import heard_in_full, without_translation
@@ -32,14 +31,14 @@ def test_translation_stays_where_the_reply_is_bare():
 def test_a_reply_of_several_lines_is_read_to_its_end():
     notice = "... while talking to mx.example.net.:\n<<< 554-mx.example.net ESMTP\n<<< 554-No service\n<<< 554 IP listed\n554 5.0.0 Service unavailable"
     report = heard_in_full(
-        replace(REPORT, diagnostic_code="554-mx.example.net ESMTP", reply_code=554), notice
+        REPORT._replace(diagnostic_code="554-mx.example.net ESMTP", reply_code=554), notice
     )
     assert report.diagnostic_code == "554-mx.example.net ESMTP No service IP listed"
 
 
 def test_other_replies_are_not_joined():
     notice = "<<< 550-first\n<<< 551 second\n"
-    report = replace(REPORT, diagnostic_code="550-first", reply_code=550)
+    report = REPORT._replace(diagnostic_code="550-first", reply_code=550)
     assert heard_in_full(report, notice) == report
 
 
@@ -48,13 +47,13 @@ def test_the_reply_that_put_it_off_counts_and_not_the_last_one(last):
     notice = (
         f"<<< 421 4.7.1 Greylisted\n>>> QUIT\n<<< {last}\n<a@example.net>... Deferred: 421 4.7.1 Greylisted\n"
     )
-    report = heard_in_full(replace(REPORT, diagnostic_code=last, reply_code=int(last[:3])), notice)
+    report = heard_in_full(REPORT._replace(diagnostic_code=last, reply_code=int(last[:3])), notice)
     assert (report.reply_code, report.diagnostic_code) == (421, "421 4.7.1 Greylisted")
 
 
 def test_a_refusal_in_the_greeting_names_host_and_connect():
     notice = "... while talking to mx.t-online.de.:\n<<< 554 no\n554 5.0.0 Service unavailable"
-    report = heard_in_full(replace(REPORT, diagnostic_code="554 no", reply_code=554), notice)
+    report = heard_in_full(REPORT._replace(diagnostic_code="554 no", reply_code=554), notice)
     assert (report.remote_mta, report.smtp_command) == ("mx.t-online.de", "CONNECT")
     later = heard_in_full(REPORT, "... while talking to mx.example.net.:\n>>> DATA\n<<< 550 no")
     assert (later.remote_mta, later.smtp_command) == ("mx.example.net", None)

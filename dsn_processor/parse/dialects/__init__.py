@@ -2,8 +2,6 @@
 
 import re
 
-from msgspec.structs import replace
-
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.dialects.notification import read_notification
@@ -100,7 +98,7 @@ def _reports(mail: Mail, notice: str) -> list[RecipientReport]:
     # Where the addresses stand in a bare list, what the notice says is said of all of them.
     if len(found) > 1 and not any(one.words for one in found):
         first = _report(found[0], _unlisted(notice[:NOTICE], found), action, alone=True)
-        return [replace(first, address=one.address, original=one.original) for one in found]
+        return [first._replace(address=one.address, original=one.original) for one in found]
     return [_report(one, notice, action, alone=len(found) == 1) for one in found]
 
 
@@ -176,6 +174,6 @@ def _flufl(mail: Mail) -> list[RecipientReport]:
         return []  # its patterns also fit mail that only speaks of failures
     found = flufl_recipients(mail)
     return [
-        replace(_report(Found(address, ""), mail.notice, action, alone=len(found) == 1), origin="flufl")
+        _report(Found(address, ""), mail.notice, action, alone=len(found) == 1)._replace(origin="flufl")
         for address, action in found
     ]

@@ -4,10 +4,8 @@ behind or below it, a label such as "Recipient:", an SMTP reply that names the a
 
 import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from dsn_processor.facts import Fact
 from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address, is_address, made_from
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
@@ -58,7 +56,7 @@ _END = re.compile(
 )
 
 
-class Found(Fact, frozen=True):
+class Found(NamedTuple):
     """A recipient in a notice: the ``words`` beside and below its address, and the address it was made from."""
 
     address: str
@@ -85,7 +83,7 @@ def find_recipients(mail: Mail, notice: str) -> list[Found]:
         found = _first_shape(shapes[:4], lines, writer, wanted)
     if replies := {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}:
         found = [
-            replace(one, words=f"{one.words}\n{said}".strip()[:CHUNK])
+            one._replace(words=f"{one.words}\n{said}".strip()[:CHUNK])
             if (said := replies.get(one.address.casefold())) and said not in one.words
             else one
             for one in found
@@ -242,7 +240,7 @@ def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
             one = _same(found.pop(), one)
         found.append(one)
         found += [
-            replace(one, address=address)
+            one._replace(address=address)
             for address in _further(match["rest"])
             if _allowed(address, excluded)
         ]
