@@ -13,12 +13,14 @@ EVIDENCE_LIMIT = 300
 #: The report's own text is farther from the failure than the diagnostic, the more so where it names two causes.
 EXPLANATION_DISCOUNT = 0.02
 AMBIGUITY_DISCOUNT = 0.06
-#: A hard verdict whose evidence disagrees on the class (4 or 5) stays below what suppresses at once.
+#: A hard verdict whose evidence disagrees on the class (4 or 5), or names somebody else, stays below what suppresses at
+#: once.
 DISAGREEMENT_LIMIT = 0.85
 #: A text that names this many different causes is a list of possibilities and tells none.
 TOO_MANY_CAUSES = 3
 
 _CODES = re.compile(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+_NAMED = re.compile(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
 # What is refused before a recipient was named is no word about the recipient: "user unknown" in reply to MAIL is about
 # our sender's address. (A host that takes no mail says so at once, RFC 7504.)
 _BEFORE_RCPT = frozenset({"CONNECT", "EHLO", "STARTTLS", "MAIL"})
@@ -115,7 +117,9 @@ class Case:
     def candidate(self, step: str, rule_id: str, meaning: CodeMeaning, evidence: Evidence) -> Candidate:
         bounce_type = meaning.bounce_type or _type_of(meaning.reason, transient=self.transient)
         confidence = meaning.confidence
-        if bounce_type is BounceType.HARD and _classes_disagree(self.recipient):
+        if bounce_type is BounceType.HARD and (
+            _classes_disagree(self.recipient) or _about_another(self.recipient)
+        ):
             confidence = min(confidence, DISAGREEMENT_LIMIT)
         return Candidate(
             step=step,
@@ -154,6 +158,17 @@ def _is_transient(recipient: RecipientReport) -> bool:
 def _classes_disagree(recipient: RecipientReport) -> bool:
     said = {str(code)[0] for code in (recipient.reply_code, recipient.status) if code}
     return len(said) > 1 or (recipient.action is Action.DELAYED and "5" in said)
+
+
+def _about_another(recipient: RecipientReport) -> bool:
+    """The diagnostic names addresses, and this recipient's is not among them. QUIRK: nullmailer gives all recipients the
+    reply to one of them, and Exim gives an alias that of a member.
+    """
+    if "<" not in (recipient.diagnostic_code or ""):
+        return False
+    named = {local.casefold() for local in _NAMED.findall((recipient.diagnostic_code or "")[:LIMIT])}
+    own = (recipient.address, recipient.original or "")
+    return bool(named) and named.isdisjoint(address.rpartition("@")[0].casefold() for address in own)
 
 
 def _type_of(reason: Reason, *, transient: bool) -> BounceType:

@@ -153,3 +153,22 @@ def test_evidence_is_short_and_holds_the_words():
 
 def test_text_beyond_the_limit_is_not_looked_at():
     assert judge(report(diagnostic_code="x " * LIMIT + "user unknown")).reason == "undetermined"
+
+
+@pytest.mark.parametrize(
+    ("told", "original", "sure"),
+    [
+        ("550 5.1.1 <bob@example.net>: User unknown", None, True),
+        ("550 5.1.1 <Bob@mx.example.org>: User unknown", None, True),
+        ("550 5.1.1 User unknown", None, True),
+        ("550 5.1.1 <ann@example.net>: User unknown", None, False),
+        ("550 5.1.1 <ann@example.net>: User unknown", "ann@example.org", True),
+        ("550 5.1.1 <ann@example.net> <bob@example.net>: User unknown", None, True),
+    ],
+)
+def test_a_reply_about_somebody_else_is_no_sure_word_on_this_recipient(told, original, sure):
+    verdict = judge(
+        RecipientReport(address="bob@example.net", original=original, diagnostic_code=told, reply_code=550)
+    )
+    assert verdict.bounce_type is BounceType.HARD
+    assert (verdict.confidence >= 0.9) is sure
