@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from dsn_processor.classify.rules import BlockList
 from dsn_processor.facts import Block
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Reason
 
 _MECHANISMS = {
@@ -23,6 +24,32 @@ _MECHANISMS = {
     Reason.SENDER_REJECTED: None,
 }
 _LIMIT = 4096
+_IPV4 = pattern(r"(?<![\w.-])((?:\d{1,3}\.){3}\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[a-z]))?", re.IGNORECASE)
+# What stands before the address of the server that answers: "host mx.example.net[", "connect to mx (", ...
+_SERVERS_OWN = pattern(
+    r"(?:\b(?:connect(?:ed|ion)? to|remote (?:host|server|mta)|mail server at|by server|relay=|mx for [\w.-]{1,40}:?)"
+    r"|(?<!client )(?<!sending )(?<!your )\bhost) (?:[\w.-]{1,50} ?)?[\[(]?\Z"
+)
+# What stands before the address of the client.
+_CLIENTS = pattern(
+    r"(?:\bclient(?: host)?|\bip(?: address)?(?: is)?|\bfrom|\byour (?:host|server)|\bsender|\baddress|\bip[=/]|=|\?|query/\w{2}/)[ :]{0,2}[\w.-]{0,50} ?[\[(<:]{0,2}\Z"
+)
+# What stands behind the address of the client.
+_ACCUSED = pattern(
+    r"[\])>]{0,2}[ :]{1,2}(?:is|has|was|are|not|does|in|on|listed|blocked|found|rejected|blacklisted|banned)\b"
+)
+_REMOVAL = pattern(
+    r"delist|unblock|remov|lookup|query|listed|blocked|reputation|check|rbl|dnsbl|bl\b|postmaster",
+    re.IGNORECASE,
+)
+# The zone of a list that nobody told us of: where a block names it.
+_UNKNOWN_LIST = pattern(
+    r"(?:blocked using|(?:black|block)?listed (?:in|at|on|by)|found in|rbl on|black ?list|blocked by)[ :]+((?:[a-z0-9_-]{1,63}\.){1,6}[a-z]{2,24})\b",
+    re.IGNORECASE,
+)
+_IPV6 = pattern(r"(?<![\w:.])[0-9a-f]{1,4}:[0-9a-f:]{1,34}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE)
+_URL = pattern(r"(?:https?://|(?<![\w./@-])www\.)[^\s<>\"']{3,300}", re.IGNORECASE)
+_HOST = pattern(r"(?<![\w.@-])[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])", re.IGNORECASE)
 # Which checks of the sender a refusal may be about, and the words that name each.
 _CHECKS = {
     Reason.AUTH_FAILED: (
@@ -70,22 +97,22 @@ def _find_ip(text: str, remote_mta: str) -> str | None:
     rest = None
     for ip, start, end in _ips(text):
         before = text[max(0, start - 60) : start].casefold()
-        if ip in remote_mta or _servers_own().search(before):
+        if ip in remote_mta or _SERVERS_OWN.search(before):
             continue
-        if _clients().search(before) or _accused().match(text[end : end + 60].casefold()):
+        if _CLIENTS.search(before) or _ACCUSED.match(text[end : end + 60].casefold()):
             return ip
         rest = rest or ip
     return rest
 
 
 def _ips(text: str) -> Iterator[tuple[str, int, int]]:
-    for match in _ipv4().finditer(text):
+    for match in _IPV4.finditer(text):
         parts = match[1].split(".")
         if match[2]:  # asked of a list, the address stands backwards before the zone (RFC 5782 section 2.1)
             parts.reverse()
         if all(int(part) < 256 for part in parts) and parts[0] not in _NOBODYS:
             yield ".".join(parts), match.start(1), match.end(1)
-    for match in _ipv6().finditer(text):
+    for match in _IPV6.finditer(text):
         if match[0].count(":") == 7 or "::" in match[0]:
             yield match[0].lower(), match.start(), match.end()
 
@@ -95,10 +122,10 @@ _NOBODYS = frozenset({"0", "127"})
 
 def _find_url(text: str, ip: str | None) -> str | None:
     """The page to ask at: of several the one that speaks of the address, else of removal, else the first."""
-    urls = [match[0].rstrip(".,;:)]}!") for match in _url().finditer(text)]
+    urls = [match[0].rstrip(".,;:)]}!") for match in _URL.finditer(text)]
     if not urls:
         return None
-    return max(urls, key=lambda url: (bool(ip and ip in url), bool(_removal().search(url))))
+    return max(urls, key=lambda url: (bool(ip and ip in url), bool(_REMOVAL.search(url))))
 
 
 def _find_list(text: str, lists: tuple[BlockList, ...], reason: Reason) -> tuple[str, str] | None:
@@ -106,7 +133,7 @@ def _find_list(text: str, lists: tuple[BlockList, ...], reason: Reason) -> tuple
     zones = _zones(lists)
     folded = text.casefold()
     if any(zone in folded for zone in zones):
-        for match in _host().finditer(text):
+        for match in _HOST.finditer(text):
             labels = match[0].casefold().split(".")
             # An address asked of the zone stands before it.
             if len(labels) > 5 and all(label.isdigit() for label in labels[:4]):
@@ -120,7 +147,7 @@ def _find_list(text: str, lists: tuple[BlockList, ...], reason: Reason) -> tuple
     for one in lists:
         if one.lists == "ip" and _stands(one.name.casefold(), folded):
             return one.name, one.lists
-    unknown = _unknown_list().search(text)
+    unknown = _UNKNOWN_LIST.search(text)
     return (unknown[1].casefold(), "ip") if unknown else None
 
 
@@ -159,70 +186,3 @@ def _passed(word: str, text: str) -> bool:
 @lru_cache(maxsize=4)
 def _zones(lists: tuple[BlockList, ...]) -> dict[str, BlockList]:
     return {zone: one for one in lists for zone in one.zones}
-
-
-# Compiled at the first block only: most mails need none of them, and compiling costs a start several milliseconds.
-
-
-@cache
-def _ipv4() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w.-])((?:\d{1,3}\.){3}\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[a-z]))?", re.IGNORECASE)
-
-
-@cache
-def _servers_own() -> re.Pattern[str]:
-    """What stands before the address of the server that answers: "host mx.example.net[", "connect to mx (", ..."""
-    return re.compile(
-        r"(?:\b(?:connect(?:ed|ion)? to|remote (?:host|server|mta)|mail server at|by server|relay=|mx for [\w.-]{1,40}:?)"
-        r"|(?<!client )(?<!sending )(?<!your )\bhost) (?:[\w.-]{1,50} ?)?[\[(]?\Z"
-    )
-
-
-@cache
-def _clients() -> re.Pattern[str]:
-    """What stands before the address of the client."""
-    return re.compile(
-        r"(?:\bclient(?: host)?|\bip(?: address)?(?: is)?|\bfrom|\byour (?:host|server)|\bsender|\baddress|\bip[=/]|=|\?|query/\w{2}/)[ :]{0,2}[\w.-]{0,50} ?[\[(<:]{0,2}\Z"
-    )
-
-
-@cache
-def _accused() -> re.Pattern[str]:
-    """What stands behind the address of the client."""
-    return re.compile(
-        r"[\])>]{0,2}[ :]{1,2}(?:is|has|was|are|not|does|in|on|listed|blocked|found|rejected|blacklisted|banned)\b"
-    )
-
-
-@cache
-def _removal() -> re.Pattern[str]:
-    return re.compile(
-        r"delist|unblock|remov|lookup|query|listed|blocked|reputation|check|rbl|dnsbl|bl\b|postmaster",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _unknown_list() -> re.Pattern[str]:
-    """The zone of a list that nobody told us of: where a block names it."""
-    return re.compile(
-        r"(?:blocked using|(?:black|block)?listed (?:in|at|on|by)|found in|rbl on|black ?list|blocked by)[ :]+((?:[a-z0-9_-]{1,63}\.){1,6}[a-z]{2,24})\b",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _ipv6() -> re.Pattern[str]:
-    return re.compile(
-        r"(?<![\w:.])[0-9a-f]{1,4}:[0-9a-f:]{1,34}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE
-    )
-
-
-@cache
-def _url() -> re.Pattern[str]:
-    return re.compile(r"(?:https?://|(?<![\w./@-])www\.)[^\s<>\"']{3,300}", re.IGNORECASE)
-
-
-@cache
-def _host() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w.@-])[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])", re.IGNORECASE)

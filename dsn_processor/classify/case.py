@@ -1,11 +1,11 @@
 """One recipient under judgement: its report, what was found in it so far, and how a finding becomes a candidate."""
 
-import re
 from collections.abc import Sequence
 
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, without_parts
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
 #: Longest text of one piece of evidence, in characters.
@@ -19,8 +19,8 @@ DISAGREEMENT_LIMIT = 0.85
 #: A text that names this many different causes is a list of possibilities and tells none.
 TOO_MANY_CAUSES = 3
 
-_CODES = re.compile(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
-_NAMED = re.compile(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
+_CODES = pattern(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+_NAMED = pattern(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
 # What is refused before a recipient was named is no word about the recipient: "user unknown" in reply to MAIL is about
 # our sender's address. (A host that takes no mail says so at once, RFC 7504.)
 _BEFORE_RCPT = frozenset({"CONNECT", "EHLO", "STARTTLS", "MAIL"})

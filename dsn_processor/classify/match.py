@@ -1,6 +1,5 @@
 """Find the rules whose words stand in a text: one pass of an Aho-Corasick automaton for all rows together."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import ahocorasick
 
 from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load
+from dsn_processor.patterns import pattern
 
 #: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
 LIMIT = 4096
@@ -23,10 +23,10 @@ _PUNCTUATION = str.maketrans(
 )
 # The characters of a local part, and a domain. An address may hold any word (user-unknown@...), so none is left.
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
-_LOCAL_END = re.compile(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
-_DOMAIN = re.compile(r"[\w-]++(?:\.[\w-]++)*+")
+_LOCAL_END = pattern(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
+_DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*+")
 # Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
-_REPEATED = re.compile(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
+_REPEATED = pattern(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 
 
 def fold(text: str) -> str:

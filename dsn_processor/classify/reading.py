@@ -19,6 +19,7 @@ from dsn_processor.classify.rules import (
     Rule,
 )
 from dsn_processor.errors import RulesError
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action, BounceType, Reason
 
 _T = TypeVar("_T")
@@ -32,7 +33,7 @@ SAMPLE = frozenset(
     {"reply", "address", "action", "status", "text", "remote_mta", "command", "diagnostic_type"}
 )
 
-_HEADER = re.compile(rb"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
+_HEADER = pattern(rb"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 
 def read_rows(data: bytes, name: str, origin: int | None = None) -> tuple[Row, ...]:

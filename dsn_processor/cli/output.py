@@ -1,15 +1,16 @@
 """JSON lines to standard output, whatever the mails hold."""
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from dsn_processor.patterns import pattern
+
 _CHUNK = 2**16
 _FEW = 50  # lines that the stock encoder writes: to load a quicker one takes longer than they do
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 class JsonLines:

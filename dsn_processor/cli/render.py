@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from itertools import chain, islice
 
+from dsn_processor.patterns import pattern
+
 #: Controls (C0, DEL, C1: escape sequences begin there), line separators, bidirectional overrides, invisible
 #: characters, tags and lone surrogates: what moves the cursor, hides text or shows it in another order.
-_UNSAFE = re.compile(
+_UNSAFE = pattern(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )

@@ -3,6 +3,8 @@
 import re
 from enum import Enum
 
+from dsn_processor.patterns import pattern
+
 #: How much of a file is looked at.
 HEAD = 4096
 
@@ -39,15 +41,15 @@ _MAGIC = (
 )
 
 _FIELD = rb"[!-9;-~]+[ \t]*:"
-_BEGINS_WITH_FIELD = re.compile(_FIELD)
+_BEGINS_WITH_FIELD = pattern(_FIELD)
 # The second line of an mbox is a field of the first mail, or a From line quoted by an earlier mbox.
-_BEGINS_LIKE_MBOX = re.compile(rb"From [^\n]*\n(?:>?From |" + _FIELD + rb")")
+_BEGINS_LIKE_MBOX = pattern(rb"From [^\n]*\n(?:>?From |" + _FIELD + rb")")
 # RFC 5322 section 3.6 and RFC 5321 section 4.4: a mail has at least one of these near its top.
-_FIELD_OF_A_MAIL = re.compile(
+_FIELD_OF_A_MAIL = pattern(
     rb"^(?:from|to|date|subject|received|return-path|message-id|mime-version)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_HEADER_END = pattern(rb"\r?\n\r?\n")
 
 
 def by_name(name: str) -> Format | None:

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Callable, Iterator
 
+from dsn_processor.patterns import pattern
+
 _PIECE = 2**20
 # A From line is told from prose by its time of day, and by a field after it, or a blank line before it and a year.
-_FROM_LINE = re.compile(rb"\nFrom ([^\n]{0,1000})\n")
-_TIME = re.compile(rb"\d:[0-5]\d")
-_YEAR = re.compile(rb"\b[12]\d{3}\b")
-_FIELD_FOLLOWS = re.compile(rb">?From |[!-9;-~]{1,900}[ \t]{0,9}:")
-_BEFORE_FIRST = re.compile(rb"[\r\n]*From [^\n]*\n")
+_FROM_LINE = pattern(rb"\nFrom ([^\n]{0,1000})\n")
+_TIME = pattern(rb"\d:[0-5]\d")
+_YEAR = pattern(rb"\b[12]\d{3}\b")
+_FIELD_FOLLOWS = pattern(rb">?From |[!-9;-~]{1,900}[ \t]{0,9}:")
+_BEFORE_FIRST = pattern(rb"[\r\n]*From [^\n]*\n")
 #: No From line with the line after it is longer than this, as far as we care.
 _LOOKAHEAD = 2048
 # mboxrd takes one ">" off; mboxo quotes "From " alone, and reads the same.
-_QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
+_QUOTED = pattern(rb"^>(?=>*From )", re.MULTILINE)
 
 
 def split(read: Callable[[int], bytes], limit: int) -> Iterator[tuple[bytes, bool]]:

@@ -2,26 +2,28 @@
 
 import re
 
+from dsn_processor.patterns import pattern
+
 ADDRESS_LIMIT = 1_000
 
-_COMMENT = re.compile(r"\([^()]{0,500}\)")
-_ANGLE = re.compile(r"<([^<>]{1,1000})>")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
-_XTEXT_WHOLE = re.compile(r"(?:[^+]|\+[0-9A-F]{2})*\Z")
-_UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
-_SOURCE_ROUTE = re.compile(r"@[^:@\s]+(?:,@[^:@\s]+)*:(?=[^\s]+@)")
+_COMMENT = pattern(r"\([^()]{0,500}\)")
+_ANGLE = pattern(r"<([^<>]{1,1000})>")
+_XTEXT = pattern(r"\+([0-9A-F]{2})")
+_XTEXT_WHOLE = pattern(r"(?:[^+]|\+[0-9A-F]{2})*\Z")
+_UNITEXT = pattern(r"\\x\{([0-9A-Fa-f]{1,6})\}")
+_SOURCE_ROUTE = pattern(r"@[^:@\s]+(?:,@[^:@\s]+)*:(?=[^\s]+@)")
 
 _ATEXT = r"[\w!#$%&'*+/=?^`{|}~.-]"
 #: An address in running text. ``\w`` takes in the letters of every script (RFC 6531).
-_IN_TEXT = re.compile(
+_IN_TEXT = pattern(
     rf"(?:\"[^\"\n@<>]{{1,64}}\"|{_ATEXT}{{1,128}})@(?:\[[\w.:]{{2,60}}\]|[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,12}})"
 )
-_VALID = re.compile(
+_VALID = pattern(
     rf"(?:\"[^\"\x00-\x1f]{{1,64}}\"|{_ATEXT}{{1,256}})@(?:\[[\w.:]{{2,60}}\]|[\w.-]{{1,255}})\Z"
 )
 
 #: What an alias or a list turned into the address that failed: "(generated from a@example.net)", as Exim and Sendmail say.
-MADE_FROM = re.compile(rf"\b(?:generated|expanded) (?:from|by):?[ ]?<?({_IN_TEXT.pattern})>?", re.IGNORECASE)
+MADE_FROM = pattern(rf"\b(?:generated|expanded) (?:from|by):?[ ]?<?({_IN_TEXT.pattern})>?", re.IGNORECASE)
 
 
 def made_from(words: str) -> str | None:

@@ -1,7 +1,5 @@
 """Abuse reports in ARF (RFC 5965), with the fields of RFC 6591 for authentication failures."""
 
-import re
-
 from dsn_processor.facts import FeedbackReport, RecipientReport
 from dsn_processor.parse.addresses import bare_address, is_address
 from dsn_processor.parse.dates import iso_date
@@ -9,10 +7,11 @@ from dsn_processor.parse.fields import HEADER_LIMIT, Fields
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.words import COMPLAINERS, COMPLAINTS, contains
 from dsn_processor.parse.writer import carries_report, is_forward, is_listed
+from dsn_processor.patterns import pattern
 
 _LIMIT = 100_000
-_IP = re.compile(r"[0-9A-Fa-f.:]{3,45}")
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+_IP = pattern(r"[0-9A-Fa-f.:]{3,45}")
+_IPV4 = pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
 _HEAD = 2_000  # characters of a text in which a complaint says what it is about
 #: Fields of the returned message in which a provider keeps the recipient that it hides elsewhere.
 _HIDDEN = ("x-hmxmroriginalrecipient", "x-original-rcpt-to")

@@ -1,6 +1,6 @@
 """Bytes to text whatever the label says. Nothing here raises; what cannot be decoded becomes U+FFFD."""
 
-import re
+from dsn_processor.patterns import pattern
 
 _ALIASES = {
     "ansi_x3.4-1968": "cp1252",
@@ -37,13 +37,13 @@ _ALIASES = {
     "tis-620": "cp874",
 }
 # The codecs mail may name. An allow-list, since Python also knows codecs that are no charsets (idna, unicode_escape).
-_ALLOWED = re.compile(
+_ALLOWED = pattern(
     r"(?:utf-(?:7|8|16|16le|16be|32)|utf-8-sig|ascii|(?:windows-|cp)?125[0-8]|cp(?:437|850|852|855|866|874|932|949)|"
     r"iso-?8859-(?:[1-9]|1[0-6])|koi8-[rut]|gb18030|big5hkscs|euc-jp|iso-?2022[-_](?:jp(?:_ext|-[123])?|kr)|hz-gb-2312|"
     r"hz|mac-roman|mac-cyrillic)\Z"
 )
 _WIDE = frozenset({"utf-16", "utf-16le", "utf-16be", "utf-32"})
-_ESCAPE_JP = re.compile(rb"\x1b\$[@B]")
+_ESCAPE_JP = pattern(rb"\x1b\$[@B]")
 
 
 def decode(data: bytes, charset: str | None = None) -> str:

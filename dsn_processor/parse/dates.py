@@ -1,6 +1,6 @@
 """Dates of mail (RFC 5322 section 3.3) to ISO 8601, without the quadratic and raising paths of the stock parser."""
 
-import re
+from dsn_processor.patterns import pattern
 
 _MONTHS = {
     m: n
@@ -12,19 +12,19 @@ _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
 # What nearly all write, in ranges that need no further look: days that every month has.
-_USUAL = re.compile(
+_USUAL = pattern(
     r"(?:[A-Za-z]{3}, )?(0?[1-9]|1\d|2[0-8]) ([A-Z][a-z]{2}) ([12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
 )
 _USUAL_MONTHS = {name.capitalize(): f"{number:02}" for name, number in _MONTHS.items()}
-_DATE = re.compile(
+_DATE = pattern(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
     r"(?:[ \t]{0,5}([+-])(\d{2}):?(\d{2})|[ \t]{1,5}([A-Z]{1,5})\b)?"
 )
 # asctime: "Sat Nov 21 02:40:30 2026"
-_ASCTIME = re.compile(
+_ASCTIME = pattern(
     r"([A-Za-z]{3})[ \t]{1,3}(\d{1,2})[ \t]{1,3}(\d{1,2}):(\d{2}):(\d{2})[ \t]{1,3}(?:([A-Z]{3,5})[ \t]{1,3})?(\d{4})(?:[ \t]{1,3}([+-])(\d{2})(\d{2}))?"
 )
-_ISO = re.compile(
+_ISO = pattern(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?[ \t]?(?:(Z)|([+-])(\d{2}):?(\d{2}))?"
 )
 

@@ -9,6 +9,7 @@ from dsn_processor.parse.charsets import decode
 from dsn_processor.parse.dates import iso_date
 from dsn_processor.parse.fields import VALUE_LIMIT, unfold
 from dsn_processor.parse.replies import canonical_status, find_reply_code, find_status, join_lines
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action
 
 STATUS_TYPES = frozenset(
@@ -19,18 +20,18 @@ BLOCK_LIMIT = 10_000  # recipient blocks that are read
 
 # A field with its folded lines. QUIRK: lines of a reply that lost their indentation begin with its code, or hold words
 # and no colon.
-_FIELD = re.compile(
+_FIELD = pattern(
     r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+|[245]\d\d[- ]|(?=[A-Za-z(<][^:\n]+$)).*)*)",
     re.MULTILINE,
 )
 # ... and those behind a blank line go on all the same.
-_GOES_ON = re.compile(r"[ \t]*[245]\d\d[- ].*(?:\n[ \t]+.*)*")
-_BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
-_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
+_GOES_ON = pattern(r"[ \t]*[245]\d\d[- ].*(?:\n[ \t]+.*)*")
+_BLANK_LINES = pattern(r"\n[ \t]*\n\s*")
+_STATUS = pattern(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 # Cisco's own words before the reply it heard: "5.1.0 - Unknown address error 550-..."
-_CISCO = re.compile(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
-_STATUS_COMMENT = re.compile(r"\d[ \t]+\(([^()]*[A-Za-z][^()]*)\)\s*\Z")
-_WORD = re.compile(r"[A-Za-z]+")
+_CISCO = pattern(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
+_STATUS_COMMENT = pattern(r"\d[ \t]+\(([^()]*[A-Za-z][^()]*)\)\s*\Z")
+_WORD = pattern(r"[A-Za-z]+")
 _IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
 _RECIPIENT_FIELDS = _IDENTIFYING | {
     "status",

@@ -4,15 +4,14 @@ It sees a small mail made for it: few header fields, few short lines, none with 
 It is asked for recipients only; what became of them and why, others judge.
 """
 
-import re
-
 from dsn_processor.parse.addresses import is_address
 from dsn_processor.parse.mail import Mail
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action
 
 _LINES, _COLUMNS = 100, 160
 _RUNS = 6  # of "<" or "," on a line
-_NOT_ASCII = re.compile(r"[^\x20-\x7e]")
+_NOT_ASCII = pattern(r"[^\x20-\x7e]")
 
 
 def flufl_recipients(mail: Mail) -> list[tuple[str, Action]]:

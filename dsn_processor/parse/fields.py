@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dsn_processor.parse.charsets import decode, decode_8bit
+from dsn_processor.patterns import pattern
 
 HEADER_LIMIT = 100_000  # characters of a header block that are read
 FIELD_LIMIT = 1_000  # fields of a header block that are read
@@ -12,10 +13,10 @@ VALUE_LIMIT = 10_000  # characters of a value that are read
 ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
 
 # One field with its folded lines. Each alternative consumes what it matches once: linear.
-_FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
-_ENCODED_WORD = re.compile(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
-_Q_ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
-_PARAMETER = re.compile(
+_FIELD = pattern(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_ENCODED_WORD = pattern(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
+_Q_ESCAPE = pattern(rb"=([0-9A-Fa-f]{2})")
+_PARAMETER = pattern(
     r";\s*([!#$&+.^_`{|}~\w%'*-]{1,80})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;\"]*))", re.DOTALL
 )
 

@@ -2,16 +2,18 @@
 
 import re
 
-_HIDDEN = re.compile(r"<(style|script|head|title)\b", re.IGNORECASE)
-_BREAK = re.compile(
+from dsn_processor.patterns import pattern
+
+_HIDDEN = pattern(r"<(style|script|head|title)\b", re.IGNORECASE)
+_BREAK = pattern(
     r"<\s*(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|hr|/?ul|/?blockquote|/?pre)\b[^<>]{0,1000}>",
     re.IGNORECASE,
 )
-_CELL = re.compile(r"</t[dh]\b[^<>]{0,100}>", re.IGNORECASE)
+_CELL = pattern(r"</t[dh]\b[^<>]{0,100}>", re.IGNORECASE)
 # `[^<>]*` stops at the next "<": a run of "<" costs one look each.
 # "<user@example.com>" written in the clear is no tag.
-_TAG = re.compile(r"<(?![^<>\s@\"=]+@[^<>\s\"=]+>)[!/?a-zA-Z][^<>]*>")
-_BLANKS = re.compile(r"[ \t\xa0\u200b]+")
+_TAG = pattern(r"<(?![^<>\s@\"=]+@[^<>\s\"=]+>)[!/?a-zA-Z][^<>]*>")
+_BLANKS = pattern(r"[ \t\xa0\u200b]+")
 
 
 def html_to_text(html: str) -> str:

@@ -8,23 +8,25 @@ import re
 import unicodedata
 from hashlib import sha256
 
+from dsn_processor.patterns import pattern
+
 # Names are matched after "\n", so that the scan hops from line to line; possessive, so that it never goes back.
 _FOLDED = rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+"
-_TRACE = re.compile(
+_TRACE = pattern(
     rb"(?:\n(?:return-path|received|received-spf|x-received|delivered-to|x-delivered-to|x-original-to|x-real-to"
     rb"|x-apparently-to|envelope-to|delivery-date|authentication-results|x-authentication-results|x-sieve"
     rb"|(?:arc|x-envelope|x-spam|x-spamd|x-rspamd|x-virus|x-gm|x-forwarded)-[^:\s]*+)" + _FOLDED + rb")++",
     re.IGNORECASE,
 )
-_FLAGS = re.compile(
+_FLAGS = pattern(
     rb"\n(?:status|content-length|lines|x-status|x-uid|x-uidl|x-keywords|x-imap|x-imapbase|x-evolution"
     rb"|x-mozilla-(?:status2?|keys))" + _FOLDED,
     re.IGNORECASE,
 )
-_QUOTED_FROM = re.compile(rb"\n>++From ")
+_QUOTED_FROM = pattern(rb"\n>++From ")
 
 #: Quoted local parts that need no quotes (RFC 5321 section 4.1.2: dot-string).
-_NEEDLESS_QUOTES = re.compile(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
+_NEEDLESS_QUOTES = pattern(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
 _DOTS = str.maketrans(
     "\u3002\uff0e\uff61", "..."
 )  # other full stops, as IDNA takes them (RFC 3490 section 3.1)

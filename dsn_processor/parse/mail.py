@@ -9,14 +9,15 @@ from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mime import Part, lf_lines, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
+from dsn_processor.patterns import pattern
 
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
 HEAD = 6_000  # characters of a notice in which it says what it is
 LINE_LIMIT = 1_000  # characters of a line that are looked at
 
-_LONG_LINE = re.compile(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
+_LONG_LINE = pattern(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
 # The returned message below the fields, the delimiter between them being lost.
-_RETURNED_BELOW = re.compile(
+_RETURNED_BELOW = pattern(
     rb"^content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)", re.IGNORECASE | re.MULTILINE
 )
 STATUS_TYPE = "message/delivery-status"

@@ -9,12 +9,13 @@ from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, parse_reply
 from dsn_processor.parse.words import RECEIPT_SUBJECTS, RECEIPT_TEXTS, contains
 from dsn_processor.parse.writer import is_listed, untagged
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action, Kind
 
 _LIMIT = 100_000
 _HEAD = 2_000  # characters of a text in which a receipt says what it is
 # QUIRK: Dovecot's LDA and Sieve's "reject" (RFC 5429 section 2.2) refuse by an MDN with disposition "deleted".
-_REFUSED = re.compile(
+_REFUSED = pattern(
     r"automatically rejected|was rejected|has been rejected|rejected for the following reason|could not be delivered|"
     r"refused by the recipient|is over quota|quota exceeded|mailbox is full|reason given was",
     re.IGNORECASE,

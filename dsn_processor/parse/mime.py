@@ -8,46 +8,47 @@ import re
 from dsn_processor.facts import Defect
 from dsn_processor.parse.charsets import decode
 from dsn_processor.parse.fields import HEADER_LIMIT, parameter, unfold
+from dsn_processor.patterns import pattern
 
 DEPTH_LIMIT = 10
 PART_LIMIT = 100
 BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
-_TYPE = re.compile(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
+_TYPE = pattern(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
 # From the line end before the field: the engine leaps from one to the next, where "^" would try every character.
-_CONTENT_TYPE = re.compile(rb"\ncontent-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
-_ENCODING = re.compile(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE)
+_CONTENT_TYPE = pattern(rb"\ncontent-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
+_ENCODING = pattern(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE)
 # The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
-_CHARSET = re.compile(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
-_BOUNDARY = re.compile(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
-_BOUNDARY_GUESS = re.compile(
+_CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
+_BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
+_BOUNDARY_GUESS = pattern(
     rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
 )
-_ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n+")
+_ENVELOPE_LINE = pattern(rb">?From [^\n]*\n+")
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
-_NO_FIELD = re.compile(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
+_NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
 _NO_FIELD_LIMIT = 8
-_LOST_PART = re.compile(rb"^content-type:[ \t]*\w+/", re.IGNORECASE | re.MULTILINE)
+_LOST_PART = pattern(rb"^content-type:[ \t]*\w+/", re.IGNORECASE | re.MULTILINE)
 _FOLDING = (b" ", b"\t")
-_FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
-_ODD_LINE = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
+_FIELD_NAME = pattern(rb"[!-9;-~]+[ \t]*:")
+_ODD_LINE = pattern(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
 # What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
-_ROOT_FIELD = re.compile(
+_ROOT_FIELD = pattern(
     rb"^(?:from|to|subject|date|message-id|received|return-path|auto-submitted|mime-version|content-[a-z-]{1,30})[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
-_PART_FIELD = re.compile(rb"^(?:content-[a-z-]{1,30}|mime-version)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_PART_FIELD = pattern(rb"^(?:content-[a-z-]{1,30}|mime-version)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # Where a mail with no usable Content-Type begins with the first delimiter all the same.
-_BARE_MULTIPART = re.compile(
+_BARE_MULTIPART = pattern(
     rb"\s{0,200}(?:this is [^\n]{0,40}(?:mime|multi-?part)[^\n]*\n(?:[^\n-][^\n]*\n|\n){0,3})?"
     rb"--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)",
     re.IGNORECASE,
 )
 # Parts that hold fields, and the fields that show that the empty line between the part's header and them is lost.
 _MACHINE_TYPES = ("message/delivery-status", "message/global-delivery-status", "message/feedback-report", "message/disposition-notification")  # fmt: skip
-_MACHINE_FIELD = re.compile(
+_MACHINE_FIELD = pattern(
     rb"\n(?:reporting-(?:mta|ua)|(?:original|final)-recipient|original-envelope-id|action|status|diagnostic-code|arrival-date"
     rb"|feedback-type|user-agent|disposition)[ \t]*:",
     re.IGNORECASE,
@@ -64,7 +65,7 @@ _KNOWN_TYPES = (
     "model/",
 )
 _ENCODED = (b"base64", b"quoted-printable")
-_SOFT_BREAK = re.compile(rb"=[ \t]*\n")
+_SOFT_BREAK = pattern(rb"=[ \t]*\n")
 
 
 class Part:

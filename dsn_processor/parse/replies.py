@@ -4,22 +4,23 @@ import re
 from typing import NamedTuple
 
 from dsn_processor.parse.charsets import decode
+from dsn_processor.patterns import pattern
 
 #: Longest reply text that is looked at, in characters.
 REPLY_LIMIT = 10_000
 
 # An enhanced code stands alone: not in an IP address, a version, a date or a name. "#5.1.1" and "5.01.01" are met.
 # The look-behinds stand after the first digit: so the engine skips to the next digit at once.
-_STATUS = re.compile(r"([245])(?<![\w./-].)(?<!\d:.)\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
+_STATUS = pattern(r"([245])(?<![\w./-].)(?<!\d:.)\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
 # "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code.
-_CODE_AND_STATUS = re.compile(
+_CODE_AND_STATUS = pattern(
     r"([45][0-5]\d)(?<![\w./+-]...)(?<!\d:...)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
-_CODE_AT_START = re.compile(
+_CODE_AT_START = pattern(
     r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])"
 )
 # A bare number of the right shape, and neither an amount nor a part of something longer ...
-_CODE_ALONE = re.compile(
+_CODE_ALONE = pattern(
     r"([45][0-5]\d)(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
     r"(?![ \t]*(?:[kmgKMG]?[bB](?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)"
 )
@@ -36,16 +37,16 @@ _ANNOUNCING = (
     "fout:", "reden:", "orsak:", "årsag:", "powód:", "důvod:", "neden:", "hata:", "причина:", "ошибка:", "原因:", "理由:", "エラー:", "错误:", "오류:",
     "내용:", "사유:",
 )  # fmt: skip
-_QUOTED = re.compile(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quotes a reply
+_QUOTED = pattern(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quotes a reply
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
-_CONTINUATION = re.compile(
+_CONTINUATION = pattern(
     r"\n[ \t]*(?:<<<[ \t]*)?(?:smtp;[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?",
     re.IGNORECASE,
 )
 
 # "Empf\303\244nger"
-_OCTALS = re.compile(r"(?:\\[23][0-7]{2})+")
+_OCTALS = pattern(r"(?:\\[23][0-7]{2})+")
 
 # Literals that name a command, in lower case; the first that stands where a refused command stands counts.
 _COMMANDS = (
@@ -63,10 +64,10 @@ _COMMANDS = (
     "initial connection",
     "connect",
 )
-_COMMAND = re.compile(
+_COMMAND = pattern(
     r"(end of data|end of message|mail from|mail|rcpt to|rcpt|data|ehlo|helo|lhlo|starttls|auth|initial connection|connection|connect)\b"
 )
-_REFUSED = re.compile(
+_REFUSED = pattern(
     r"(?:in (?:reply|response) to|after(?: sending)?|during|in|following|command was:?|>>>|command:|sent:|(?:unable|failed) to|like our|our final)"
     r"\s+(?:the\s+|initial\s+|pipelined\s+|sending\s+|our\s+|final\s+){0,3}\"?\Z"
 )
@@ -111,7 +112,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
-_CODE_HEARD = re.compile(
+_CODE_HEARD = pattern(
     r"^[ \t]*<<<[ \t]*([45][0-5]\d)\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45][0-5]\d)[ ]", re.MULTILINE
 )
 
@@ -209,12 +210,12 @@ _DOMAIN = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10}"
 # Sendmail, Gmail, qmail and DragonFly name who refused. "At host" is where the notice was written. Each pattern begins
 # with a literal, which the engine finds faster than the first of many.
 _HOSTS = (
-    re.compile(rf"host(?<!\whost)(?<!at host):?[ \n]+({_DOMAIN})\.?[ \n]{{0,6}}(?:[\[(:;]|\n|$)"),
-    re.compile(rf"while talking to ({_DOMAIN})\.?:"),
-    re.compile(rf"by (?<!\wby )({_DOMAIN})\.? \[[\w.:]{{2,60}}\]"),
+    pattern(rf"host(?<!\whost)(?<!at host):?[ \n]+({_DOMAIN})\.?[ \n]{{0,6}}(?:[\[(:;]|\n|$)"),
+    pattern(rf"while talking to ({_DOMAIN})\.?:"),
+    pattern(rf"by (?<!\wby )({_DOMAIN})\.? \[[\w.:]{{2,60}}\]"),
 )
 _DISLIKES = (" not like", " failed after")
-_DISLIKING = re.compile(
+_DISLIKING = pattern(
     rf"(?:^|\n)[ \t>]*(?:(\d{{1,3}}(?:\.\d{{1,3}}){{3}}) (?:does not like|failed after)|({_DOMAIN}) \[[\w.:]{{2,60}}\] did not like)"
 )
 

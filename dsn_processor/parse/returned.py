@@ -6,6 +6,7 @@ from dsn_processor.facts import ReturnedMessage
 from dsn_processor.parse.dates import iso_date
 from dsn_processor.parse.fields import HEADER_LIMIT, decode_words, unfold
 from dsn_processor.parse.mime import Part
+from dsn_processor.patterns import pattern
 
 #: Part types that hold a message or its headers.
 RETURNED_TYPES = frozenset(
@@ -21,7 +22,7 @@ RETURNED_TYPES = frozenset(
 )
 
 # Lines that part a notice from the message quoted below it, in lower case.
-_SEPARATOR = re.compile(
+_SEPARATOR = pattern(
     r"\n[ \t>]*(?=[-*=tyaorucbhm])(?:"
     r"-{2,}[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
     r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
@@ -44,13 +45,13 @@ _SEPARATOR = re.compile(
     r"|return-path:[ ]?<.{0,200}"
     r")(?=\n|\Z)"
 )
-_HEADER_START = re.compile(
+_HEADER_START = pattern(
     r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):",
     re.MULTILINE | re.IGNORECASE,
 )
-_MSG_ID = re.compile(r"<([^<>\s]{1,998})>")
+_MSG_ID = pattern(r"<([^<>\s]{1,998})>")
 # The fields that identify a message: of the many in a header, no others are looked at.
-_IDENTIFYING = re.compile(
+_IDENTIFYING = pattern(
     r"\n(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.IGNORECASE
 )
 

@@ -9,28 +9,29 @@ from dsn_processor.facts import Defect
 from dsn_processor.parse.mail import DISPOSITION_TYPE, FEEDBACK_TYPE, STATUS_TYPE, Mail
 from dsn_processor.parse.mime import Part
 from dsn_processor.parse.returned import RETURNED_TYPES
+from dsn_processor.patterns import pattern
 
 _LOOK = 4_000  # bytes of a part in which its fields show
 _SEARCH = 256_000  # bytes of a text in which a part that ran into it is looked for
 _PARTS = 10  # parts that are looked at
 
-_FIRST = re.compile(
+_FIRST = pattern(
     rb"\s*(?:reporting-(?:mta|ua)|original-envelope-id|(?:final|original)-recipient|arrival-date|received-from-mta"
     rb"|dsn-gateway|feedback-type|user-agent|version)[ \t]*:",
     re.IGNORECASE,
 )
 _ROLES = (
-    (re.compile(rb"^feedback-type[ \t]*:", re.IGNORECASE | re.MULTILINE), FEEDBACK_TYPE),
-    (re.compile(rb"^disposition[ \t]*:", re.IGNORECASE | re.MULTILINE), DISPOSITION_TYPE),
-    (re.compile(rb"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE), STATUS_TYPE),
+    (pattern(rb"^feedback-type[ \t]*:", re.IGNORECASE | re.MULTILINE), FEEDBACK_TYPE),
+    (pattern(rb"^disposition[ \t]*:", re.IGNORECASE | re.MULTILINE), DISPOSITION_TYPE),
+    (pattern(rb"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE), STATUS_TYPE),
 )
 # The header of a part that ran into the one before it, with what is left of the delimiter line.
-_RAN_IN = re.compile(
+_RAN_IN = pattern(
     rb"(?:^[^\n]{0,6}--[^\n]*\n)?^content-type:[ \t]*(?:message/(?:(?:global-)?delivery-status|feedback-report"
     rb"|disposition-notification|rfc822)|text/rfc822-headers)",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADER = re.compile(
+_HEADER = pattern(
     rb"\s*(?:return-path|received|message-id|from|date|to|subject|mime-version|dkim-signature)[ \t]*:",
     re.IGNORECASE,
 )

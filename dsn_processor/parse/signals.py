@@ -31,19 +31,20 @@ from dsn_processor.parse.writer import (
     is_tracked,
     untagged,
 )
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action
 
 _OPENING = 64  # characters in which a mail system introduces itself
 # A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
-_TICKET = re.compile(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
-_REPORT_TYPE = re.compile(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
+_TICKET = pattern(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
+_REPORT_TYPE = pattern(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
-_QUOTED = re.compile(r"^> [^\n]*", re.MULTILINE)
+_QUOTED = pattern(r"^> [^\n]*", re.MULTILINE)
 # What reports never bring along: archives (aggregate reports, worms), calendars, programs.
-_CARGO = re.compile(
+_CARGO = pattern(
     r"application/(?:x-)?(?:zip|gzip|zip-compressed|gzip-compressed|msdownload|tlsrpt.*|rar.*|7z.*)|text/calendar|text/xml|application/xml"
 )
-_PROGRAM = re.compile(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|gz)\b", re.IGNORECASE)
+_PROGRAM = pattern(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|gz)\b", re.IGNORECASE)
 
 
 def report_score(mail: Mail) -> int:

@@ -4,23 +4,24 @@ import re
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.replies import find_reply_code, join_lines
+from dsn_processor.patterns import pattern
 
 #: A reply with words of its own.
-HEARD = re.compile(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
+HEARD = pattern(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
 # What Sendmail turns a reply into, from its code alone: "User unknown" for any 550, "Service unavailable" for any 554.
-_TURNED = re.compile(
+_TURNED = pattern(
     r"^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:<[^<>\n]{1,320}>\.\.\. [^\n]*|Service unavailable)$",
     re.MULTILINE,
 )
 # ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
-_AFTERWARDS = re.compile(
+_AFTERWARDS = pattern(
     r"^[ \t]*<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_SAID = re.compile(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
+_SAID = pattern(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
 # The host, and the reply to no command: its greeting.
-_TALKING = re.compile(r"^\.\.\. while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?", re.MULTILINE)
-_DEFERRED = re.compile(r"^([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
+_TALKING = pattern(r"^\.\.\. while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?", re.MULTILINE)
+_DEFERRED = pattern(r"^([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
 
 
 def without_translation(words: str) -> str:

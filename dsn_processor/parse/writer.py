@@ -4,14 +4,15 @@ import re
 
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.words import DAEMONS, MAIL_PROGRAMS, RETURNERS, SERVICES, TRACKERS, contains
+from dsn_processor.patterns import pattern
 
 # What gateways write before a subject: "[EXTERNAL]", "*** SPAM ***", "{Spam?}". A number there is a help desk's.
-_TAGS = re.compile(
+_TAGS = pattern(
     r"(?:\s*(?:\[(?!fwd|mailer-daemon|postmaster)[^\]\d#]{1,30}\]|\{[^}\d#]{1,30}\}|\*{2,}[^*\d#]{1,30}\*{2,}|(?:external|extern|spam|caution)\s*:))*\s*",
     re.IGNORECASE,
 )
 # What mail programs put before the subject of what they forward or answer, in the languages they speak.
-_FORWARDED = re.compile(
+_FORWARDED = pattern(
     r"(?:fwd?|wg|tr|trans|rv|re|aw|sv|vs|vb|vl|vá|i|r|rif|enc|res|odp|pd|fs|ynt|İLT|ilt|απ|σχετ|πρθ|antw|doorgestuurd|doorst|bls|"
     r"továbbítás|továbbítva|weitergeleitet|переслано|пересл|ответ|回复|答复|转发|轉寄|轉發|回覆|転送|返信|전달|회신)"
     r"(?:\[\d+\])?\s*[:：]|\[(?:fwd|mailer-daemon@|postmaster@)",

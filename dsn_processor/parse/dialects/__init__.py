@@ -24,14 +24,15 @@ from dsn_processor.parse.returned import split_text
 from dsn_processor.parse.signals import came_back, text_action
 from dsn_processor.parse.words import TEXTS, contains
 from dsn_processor.parse.writer import is_daemon
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action
 
 STATUS_IN_TEXT = 100_000  # characters of delivery-status fields read from a text
-_RECIPIENT_FIELD = re.compile(
+_RECIPIENT_FIELD = pattern(
     r"^.{0,3}(?:final|original)-recipient.{0,2}:.{0,2}(?:rfc822|utf-8).{0,2};", re.IGNORECASE | re.MULTILINE
 )
 # A header block in a text that begins with a trace field and calls what follows a report.
-_REPORT_HEAD = re.compile(
+_REPORT_HEAD = pattern(
     r"^(?:Return-Path|Received|From|Date):[^\n]*\n(?:[^\n]+\n){0,60}?Content-Type:[ \t]*multipart/report",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -1,16 +1,16 @@
 """Amazon SES bounce notifications in JSON, as SNS mails them: a report by another transport."""
 
 import json
-import re
 
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import is_address
 from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_reply_code, join_lines
+from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action
 
-_START = re.compile(r"\s*\{\s*\"(?:notificationType|eventType)\"\s*:\s*\"(Bounce|DeliveryDelay)\"")
+_START = pattern(r"\s*\{\s*\"(?:notificationType|eventType)\"\s*:\s*\"(Bounce|DeliveryDelay)\"")
 _LISTS = {"Bounce": '"bouncedRecipients"', "DeliveryDelay": '"delayedRecipients"'}
 _LIMIT = 100_000
 

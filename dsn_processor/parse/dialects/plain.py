@@ -10,6 +10,7 @@ from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address,
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
 from dsn_processor.parse.transcript import HEARD
+from dsn_processor.patterns import pattern
 
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
@@ -18,39 +19,39 @@ UNDERSCORES = 4  # in a line without blanks: they stand for them
 SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})(?!-?\w)"
-_AT_START = re.compile(
+_AT_START = pattern(
     rf"^(?![ \t]*(?:[245]\d\d[- ]|\())[ \t>]{{0,40}}(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
     r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
     r"(?P<rest>[ \t]*(?:\.\.\.|[:;,-]|\s*$|\(|[ \t]{2,}|[ \t]*;)[^\n]*)$",
     re.IGNORECASE,
 )
-_LABELLED = re.compile(
+_LABELLED = pattern(
     r"^[ \t*>|-]{0,12}(?:final-|original-|failed |intended |e-?mail |mail |envelope |the )?"
     r"(?:recipient'?s?(?: address(?:es)?)?(?:\(s\))?|to|rcpt[ -]to|user|address(?:ee)?|deliver(?:y|ed) to|sent to|mailbox|message to|(?:un)?deliverable to|undeliverable (?:address|recipient)|failed address|empfänger(?:adresse)?|"
     rf"destinataire|destinatario|destinatário|ontvanger|получатель|收件人|宛先|受信者|unknown (?:user|address|recipient)|invalid (?:user|address|recipient)|user mailbox exceeds allowed size|user unknown|no such user|(?:[\w ]{{3,40}}))"
     rf"[ \t]*(?:[:=;]|：)[ \t]*(?:rfc822;|mailto:|smtp:)?[ \t]*[<\"'\[]?(?P<address>{_ADDRESS})(?P<rest>[^\n]*)$",
     re.IGNORECASE,
 )
-_IN_REPLY = re.compile(
+_IN_REPLY = pattern(
     rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
 )
 # "There was an error delivering your mail to <a@example.net>.": dma.
-_DELIVERING = re.compile(
+_DELIVERING = pattern(
     rf"^[^\n<@]{{0,60}}\bdelivering your (?:mail|message|e-?mail) to <(?P<address>{_ADDRESS})>(?P<rest>[^\n]*)$"
 )
-_BARE_START = re.compile(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
-_ORIGINAL = re.compile(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
-_NEXT = re.compile(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
-_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
-_BOILER = re.compile(
+_BARE_START = pattern(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
+_ORIGINAL = pattern(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
+_NEXT = pattern(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
+_CODE = pattern(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
+_BOILER = pattern(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
     r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
     re.IGNORECASE,
 )
-_BY = re.compile(r"\bby[ \t<\"']*\Z", re.IGNORECASE)  # "Scanned by gateway@example.net"
+_BY = pattern(r"\bby[ \t<\"']*\Z", re.IGNORECASE)  # "Scanned by gateway@example.net"
 # Whom to ask, rather than who failed, where a sentence names one.
-_ROLE = re.compile(r"(?:postmaster|abuse|support|help|admin|webmaster|info)@", re.IGNORECASE)
-_END = re.compile(
+_ROLE = pattern(r"(?:postmaster|abuse|support|help|admin|webmaster|info)@", re.IGNORECASE)
+_END = pattern(
     r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
     re.IGNORECASE,
 )

@@ -1,0 +1,29 @@
+"""Regular expressions that are compiled when first used: a start needs a few of more than a hundred, and to compile all of
+them takes longer than to read a mail.
+"""
+
+import re
+from typing import Any, AnyStr, cast
+
+
+class _Pattern:
+    """Stands in for a ``re.Pattern``. From the first use on its methods are those of the compiled one, so that a call
+    costs no more.
+    """
+
+    def __init__(self, source: Any, flags: int) -> None:
+        self.pattern = source
+        self.flags = flags
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        compiled = re.compile(self.pattern, self.flags)
+        for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
+            setattr(self, method, getattr(compiled, method))
+        return getattr(compiled, name)
+
+
+def pattern(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """``re.compile`` put off to the first use, and with it any complaint about ``source``."""
+    return cast("re.Pattern[AnyStr]", _Pattern(source, flags))
