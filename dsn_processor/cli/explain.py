@@ -64,12 +64,13 @@ def _explain_mails(args: argparse.Namespace) -> int:
 
     rules = chosen_rules(args.rules)
     failed = False
-    first = True
+    mails = 0
     for item in Walk(args.paths):
         if isinstance(item, Skipped):
             failed = failed or item.failed
             complain(f"{item.source} {item.why}")
         elif isinstance(item, InboundMessage):
+            mails += 1
             reading = read(item.raw, item.envelope, rules, trace=True)
             if args.json:
                 described = describe_mail(item, reading, mappings=args.mappings)
@@ -81,10 +82,11 @@ def _explain_mails(args: argparse.Namespace) -> int:
                     )
                 _print_json(described)
                 continue
-            if not first:
+            if mails > 1:
                 print_text("")
-            first = False
             _print_mail(item, reading, mappings=args.mappings)
+    if not mails and not failed:
+        complain("no mail is there: a file that you name is taken as mail whatever it is called")
     return 1 if failed else 0
 
 

@@ -56,7 +56,7 @@ def test_replies_that_say_nothing(cli, reply):
 
 def test_mails(cli, put):
     both = (
-        put("b.eml", others=("eve@example.net",)),
+        put("b.eml", others=("eve@example.net",), diagnostic="550 5.1.1 User unknown"),
         put("a.eml", action="delivered", diagnostic="250 2.0.0 ok"),
     )
     code, out, err = cli("explain", *both)
@@ -90,6 +90,13 @@ def test_what_cannot_be_read(cli, put, tmp_path):
     code, out, err = cli("explain", tmp_path)
     assert (code, "b.eml: failed" in out) == (1, True)
     assert "a.zip is damaged or no zip" in err
+
+
+def test_a_folder_without_mail_is_told(cli, tmp_path):
+    (tmp_path / "readme.txt").write_text("no mail")
+    code, out, err = cli("explain", tmp_path)
+    assert (code, out) == (0, "")
+    assert "no mail is there" in err
 
 
 def test_a_mail_cannot_speak_to_the_terminal(cli, put):
