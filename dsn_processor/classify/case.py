@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, without_parts
+from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, weight, without_parts
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.patterns import pattern
@@ -58,7 +58,7 @@ class Case:
         if not by_code:
             return found
         also = [rule for rank in by_code if self._applies(rule := self.book.rules[rank], scan.providers)]
-        return sorted([*found, *also], key=self.book.rank) if also else found
+        return sorted([*found, *also], key=weight) if also else found
 
     def _in_explanation(self) -> Sequence[Rule]:
         rules = self._applying(self.book.scan(self.recipient.explanation))

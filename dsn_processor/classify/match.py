@@ -51,6 +51,16 @@ def _without_addresses(text: str) -> str:
     return "@".join([*folded, before])
 
 
+def weight(rule: Rule) -> tuple[int, int, int]:
+    """Of two rules the one of the lower weight wins: whose it is, what its words tell, how many they are."""
+    return rule.origin, rule.strength, -sum(map(len, rule.text))
+
+
+def _asks_more(rule: Rule) -> bool:
+    """A rule asks for more than its words."""
+    return bool(rule.provider or rule.status or rule.reply_code or rule.command or rule.action)
+
+
 class Hit(NamedTuple):
     """A rule whose words stand in a text, and where its longest fragment does. ``rank`` indexes ``RuleBook.rules``."""
 
@@ -82,17 +92,9 @@ class RuleBook:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        order = sorted(tables.rules, key=lambda rule: (rule.origin, rule.strength, -len("".join(rule.text))))
-        self.rules: tuple[Rule, ...] = tuple(order)
+        self.rules: tuple[Rule, ...] = tuple(sorted(tables.rules, key=weight))
         self.by_status: dict[str, list[int]] = defaultdict(list)
-        #: The ranks of rules that ask for more than words.
-        self._narrow = frozenset(
-            rank
-            for rank, rule in enumerate(order)
-            if rule.provider or rule.status or rule.reply_code or rule.command or rule.action
-        )
         self._suffixes = _suffixes(tables.providers)
-        self._ranks = {id(rule): rank for rank, rule in enumerate(order)}
         self._automaton = self._build()
         # Servers say the same to thousands; without addresses it is the same to the letter.
         self._scanned = lru_cache(maxsize=SCANS)(self._scan)
@@ -142,13 +144,9 @@ class RuleBook:
         if not hits and not providers:
             return NOTHING
         hits.sort()
-        plain = not any(hit.rank in self._narrow for hit in hits)
+        plain = not any(_asks_more(self.rules[hit.rank]) for hit in hits)
         rules = self.rules_of(without_parts(hits, self.rules)) if plain else None
         return Scan(tuple(hits), frozenset(providers), rules)
-
-    def rank(self, rule: Rule) -> int:
-        """Where a rule stands among all: a lower rank wins."""
-        return self._ranks[id(rule)]
 
     def rules_of(self, hits: Iterable[Hit]) -> tuple[Rule, ...]:
         """The rules of ``hits``, each once."""

@@ -51,7 +51,7 @@ class Rule(NamedTuple):
 #: How a rule is compiled: the fields that each has, and those that few have.
 ALWAYS = ("id", "reason", "text", "confidence", "strength", "origin")
 SELDOM = ("provider", "status", "reply_code", "command", "action", "bounce_type")
-_NOTHING: tuple[Any, ...] = (None,) * len(SELDOM)
+_NOTHING: tuple[Any, ...] = (None, (), (), (), None, None)
 
 
 class Row(NamedTuple):
@@ -117,8 +117,26 @@ def read_compiled(fresh: str) -> Tables | None:
         return None
     reasons = {one.value: one for one in Reason}
     types: dict[str | None, BounceType | None] = {None: None, **{one.value: one for one in BounceType}}
+    new = tuple.__new__
     return Tables(
-        rules=tuple(_rule(reasons, types, *row) for row in found["rules"]),
+        rules=tuple(
+            # Past the constructor and its defaults: there are thousands, and a start makes them all.
+            [
+                new(
+                    Rule,
+                    (
+                        name,
+                        reasons[reason],
+                        tuple(text),
+                        *(_seldom(more[0], types) if more else _NOTHING),
+                        confidence,
+                        strength,
+                        origin,
+                    ),
+                )
+                for name, reason, text, confidence, strength, origin, *more in found["rules"]
+            ]
+        ),
         providers=tuple(Provider(name, *map(tuple, rest)) for name, *rest in found["providers"]),
         codes={
             code: CodeMeaning(reasons[reason], sure, types[kind])
@@ -128,32 +146,10 @@ def read_compiled(fresh: str) -> Tables | None:
     )
 
 
-def _rule(
-    reasons: dict[str, Reason],
-    types: dict[str | None, BounceType | None],
-    name: str,
-    reason: str,
-    text: list[str],
-    confidence: float,
-    strength: int,
-    origin: int,
-    seldom: dict[str, Any] | None = None,
-) -> Rule:
-    provider, status, replies, commands, action, kind = map(seldom.get, SELDOM) if seldom else _NOTHING
-    return Rule(
-        name,
-        reasons[reason],
-        tuple(text),
-        provider,
-        tuple(status or ()),
-        tuple(replies or ()),
-        tuple(commands or ()),
-        action,
-        types[kind],
-        confidence,
-        strength,
-        origin,
-    )
+def _seldom(given: dict[str, Any], types: dict[str | None, BounceType | None]) -> tuple[Any, ...]:
+    """What few rules have, in the order of SELDOM."""
+    provider, status, replies, commands, action, kind = map(given.get, SELDOM)
+    return provider, tuple(status or ()), tuple(replies or ()), tuple(commands or ()), action, types[kind]
 
 
 def read_files() -> tuple[bytes, ...]:

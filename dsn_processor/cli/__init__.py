@@ -36,7 +36,9 @@ def build_parser(
         epilog="exit codes: 0 all well, 1 some failed, 2 usage, 3 configuration, 4 database",
     )
     parser.add_argument("--version", action="version", version=f"dsn-processor {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(  # prog: argparse would find it out with half of its modules
+        prog="dsn-processor", dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     for module in dict.fromkeys([COMMANDS[command]] if command in COMMANDS else COMMANDS.values()):
         import_module(f"dsn_processor.cli.{module}").add_commands(commands)
     return parser

@@ -63,8 +63,8 @@ def test_mails(cli, put):
     assert (code, err) == (0, "")
     first, second = out.split(f"\n{both[1]}: delivered\n")
     assert first.startswith(f"{both[0]}: failed\n  from: ")
-    for who in ("bob", "eve"):
-        assert f"\n{who}@example.net: hard, user_unknown; scope recipient, confidence 0.9" in first
+    for who, sure in {"bob": "0.9", "eve": "0.85"}.items():  # the diagnostic names bob alone
+        assert f"\n{who}@example.net: hard, user_unknown; scope recipient, confidence {sure}" in first
     assert first.count("\nwon ") == 2
     assert "  reporting MTA: mail.example.com\n" in second
     assert "bob@example.net: delivered, nothing to judge" in second
