@@ -52,6 +52,8 @@ def _words_from(report: RecipientReport, notice: str) -> str:
         if address and (position := folded.find(address.casefold())) >= 0 and len(folded) == len(notice):
             start = _beginning(notice, position)
             if not notice[start:position].rstrip().endswith(";"):  # not a field: "Final-Recipient: rfc822;"
+                if not report.diagnostic_code:
+                    start = _sentence_above(notice, start, position + len(address))
                 return notice[start : start + WORDS]
     return notice[:WORDS]
 
@@ -69,6 +71,18 @@ def _beginning(notice: str, position: int) -> int:
         ):
             break
         start = notice.rfind("\n", 0, start - 1) + 1
+    return start
+
+
+def _sentence_above(notice: str, start: int, end: int) -> int:
+    """Where the paragraph above an address begins that stands alone in its own, if it is a sentence: InterMail and
+    its kin tell the reason first, and then whom it is about.
+    """
+    line_end = notice.find("\n", end)
+    if not notice[end : line_end if line_end >= 0 else len(notice)].strip(" \t\r>).,"):
+        above = notice[:start].rstrip()
+        if above.endswith(".") and notice.count("\n", len(above), start) >= 2:
+            return max(above.rfind("\n\n"), start - WORDS, 0)
     return start
 
 

@@ -279,3 +279,20 @@ def test_what_failed_and_why_may_stand_above_whom_it_was_made_from():
     (one,) = report(status, notice).recipients
     assert one.explanation.startswith('"|/usr/bin/vacation" (reason: 550')
     assert (one.reply_code, one.original) == (550, None)
+
+
+@pytest.mark.parametrize(
+    "notice, heard",
+    [
+        ("Undeliverable:\n\nThe account is disabled.\n\n   <ann@example.net>\n\nBye.", True),
+        ("Undeliverable:\n\nThe account is disabled.\n\n   <ann@example.net>: no mailbox here", False),
+        (
+            "Subject: The account is disabled\n\nnot delivered to:\n\n   ann@example.net\n\nno mailbox here",
+            False,
+        ),
+    ],
+)
+def test_a_sentence_above_the_only_address_is_about_it(notice, heard):
+    status = "Final-Recipient: rfc822;ann@example.net\nAction: failed\nStatus: 5.1.1\n"
+    [one] = report(status, notice).recipients
+    assert ("account is disabled" in one.explanation) is heard
