@@ -1,6 +1,7 @@
 """Delivery status notifications (RFC 3464, and RFC 6533's message/global-delivery-status)."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from dsn_processor.facts import Defect, RecipientReport
@@ -31,8 +32,13 @@ _STATUS = pattern(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 # Cisco's own words before the reply it heard: "5.1.0 - Unknown address error 550-..."
 _CISCO = pattern(r"\s*smtp;\s*\d\.\d\.\d - ", re.IGNORECASE)
 _STATUS_COMMENT = pattern(r"\d[ \t]+\(([^()]*[A-Za-z][^()]*)\)\s*\Z")
+# "rfc822; bob@example.net", as nearly all write it.
+_USUAL_ADDRESS = pattern(
+    r"(?:rfc822|RFC822);[ ]{0,2}([A-Za-z0-9_.=-]{1,64}@[A-Za-z0-9.-]{1,200}[A-Za-z0-9])\Z"
+)
 _WORD = pattern(r"[A-Za-z]+")
 _IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
+_NAMING = frozenset({"original-recipient", "final-recipient"})
 _RECIPIENT_FIELDS = _IDENTIFYING | {
     "status",
     "diagnostic-code",
@@ -50,6 +56,7 @@ _ACTIONS = {
     "delivery": Action.DELIVERED,
     "deliverable": Action.DELIVERED,
 }
+_USUAL_ACTIONS = {action.value: action for action in Action}
 _BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
 
 Group = dict[str, str]
@@ -74,7 +81,17 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
         fresh = True
         if current is not None and "diagnostic-code" in current and (rest := _GOES_ON.match(block)):
             current["diagnostic-code"] = f"{current['diagnostic-code']}\n{rest[0]}"[:VALUE_LIMIT]
-        for name, value in _FIELD.findall(block):
+        pairs = _FIELD.findall(block)
+        if (group := _plain_block(pairs)) is not None:
+            if next(iter(group), "") in _NAMING and len(status.recipients) < BLOCK_LIMIT:
+                current = group
+                status.recipients.append(group)
+                continue
+            if current is None and _IDENTIFYING.isdisjoint(group):
+                for key, value in group.items():
+                    status.message.setdefault(key, value)
+                continue
+        for name, value in pairs:
             key = name.lower()
             if key in _IDENTIFYING and (current is None or key in current or (fresh and key != "action")):
                 if current is None or key in current or not _mergeable(current, key):
@@ -94,6 +111,18 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
     return status
 
 
+def _plain_block(pairs: list[tuple[str, str]]) -> Group | None:
+    """The fields of a block in which none occurs twice, as in nearly all; else None."""
+    group = {}
+    for name, value in pairs:
+        key = name.lower()
+        if key == "diagnostic-code":
+            group[key] = value[:VALUE_LIMIT]
+        else:
+            group[key] = unfold(value) if "\n" in value or len(value) > VALUE_LIMIT else value.rstrip()
+    return group if len(group) == len(pairs) else None
+
+
 def _mergeable(current: Group, key: str) -> bool:
     """Whether a new block goes on with the recipient before it, a blank line having split it."""
     return key == "action" and ("action" not in current)
@@ -109,11 +138,13 @@ def _lend_message_fields(status: StatusFields) -> None:
 
 def recipient_reports(status: StatusFields, defects: list[Defect]) -> list[RecipientReport]:
     """One report for each recipient block, a recipient named twice with the same fate once."""
-    others = frozenset(
-        typed_address(group["final-recipient"])[1].casefold()
-        for group in status.recipients
-        if "final-recipient" in group
-    )
+    others: frozenset[str] = frozenset()
+    if any("+" in group.get("original-recipient", "") for group in status.recipients):  # it may be xtext
+        others = frozenset(
+            typed_address(group["final-recipient"])[1].casefold()
+            for group in status.recipients
+            if "final-recipient" in group
+        )
     reports: dict[tuple[str, Action | None, str | None], RecipientReport] = {}
     for group in status.recipients:
         report = _recipient(group, others, defects)
@@ -125,12 +156,16 @@ def recipient_reports(status: StatusFields, defects: list[Defect]) -> list[Recip
 def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> RecipientReport | None:
     final = _decoded(group.get("final-recipient"))
     original = _decoded(group.get("original-recipient"))
-    kind, address = typed_address(final) if final else (None, "")
-    if final and kind is None:
-        defects.append(Defect("address_type_missing", final[:80]))
     original = original_address(original, others) if original else None
-    if not is_address(address):
-        address = _other_address(group, original) or address
+    usual = _USUAL_ADDRESS.match(final) if final else None
+    if usual:
+        address = usual[1]
+    else:
+        kind, address = typed_address(final) if final else (None, "")
+        if final and kind is None:
+            defects.append(Defect("address_type_missing", final[:80]))
+        if not is_address(address):
+            address = _other_address(group, original) or address
     if not address:
         defects.append(Defect("recipient_without_address"))
         return None
@@ -202,6 +237,7 @@ def _reply_code(group: Group, diagnostic: str | None) -> int | None:
     return find_reply_code(group.get("status", "").rpartition("(")[2])
 
 
+@lru_cache(maxsize=512)
 def stated_status(value: str | None) -> str | None:
     """The Status field's code in canonical form (RFC 3464 section 2.3.4), its comment left out."""
     match = _STATUS.match(value) if value else None
@@ -227,6 +263,8 @@ def merged_status(stated: str | None, diagnostic: str | None) -> str | None:
 
 
 def _action(value: str | None, status: str | None, defects: list[Defect]) -> Action:
+    if (usual := _USUAL_ACTIONS.get(value or "")) is not None:
+        return usual
     match = _WORD.search(value) if value else None
     action = _ACTIONS.get(match[0].lower()) if match else None
     if action is None:
@@ -237,6 +275,7 @@ def _action(value: str | None, status: str | None, defects: list[Defect]) -> Act
     return action
 
 
+@lru_cache(maxsize=512)
 def host_name(value: str | None) -> str | None:
     """The host of an MTA-name field: ``dns; mx.example.net (192.0.2.1)`` -> ``mx.example.net``."""
     if not value:
