@@ -17,9 +17,10 @@ from dsn_processor.parse.signals import (
     wrapped_report,
 )
 from dsn_processor.parse.writer import is_forward
-from dsn_processor.terms import STRENGTH, Kind
+from dsn_processor.terms import STRENGTH, Action, Kind
 
 _REPORT = "multipart/report"
+_KIND_OF = {action: Kind(action.value) for action in Action}
 
 
 def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage:
@@ -86,8 +87,10 @@ def _free_form(mail: Mail) -> ParsedMessage:
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:
     """The strongest of the recipients' fates names the mail."""
+    if len(recipients) == 1 and recipients[0].action is not None:
+        return _KIND_OF[recipients[0].action]
     actions = {recipient.action for recipient in recipients}
-    return Kind(next(action for action in STRENGTH if action in actions).value)
+    return _KIND_OF[next(action for action in STRENGTH if action in actions)]
 
 
 def _facts(
