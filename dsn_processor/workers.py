@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.pipeline import Prepared, Unread, prepare, put_aside
-from dsn_processor.reading import Rules
+from dsn_processor.reading import Rules, expect_many
 
 
 class Batch(NamedTuple):
@@ -180,14 +180,12 @@ class Worker:
 
 def work(descriptor: int) -> None:
     """What a worker does: answer batches until the parent is gone."""
-    import gc  # noqa: PLC0415
     import resource  # noqa: PLC0415
 
     most = resource.getrlimit(resource.RLIMIT_AS)[1]  # nobody may raise it
     memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # facts hold no cycles
+    expect_many()
     with (
         Connection(descriptor) as pipe,
         suppress(EOFError, OSError),

@@ -95,9 +95,10 @@ def find_block(
 def _find_ip(text: str, remote_mta: str) -> str | None:
     """The client's IP, which is ours: not that of the server that answers, nor what a list answered (127.0.0.2)."""
     rest = None
+    servers = frozenset(_BETWEEN_NAMES.split(remote_mta))
     for ip, start, end in _ips(text):
         before = text[max(0, start - 60) : start].casefold()
-        if ip in remote_mta or _SERVERS_OWN.search(before):
+        if ip in servers or _SERVERS_OWN.search(before):
             continue
         if _CLIENTS.search(before) or _ACCUSED.match(text[end : end + 60].casefold()):
             return ip
@@ -117,6 +118,7 @@ def _ips(text: str) -> Iterator[tuple[str, int, int]]:
             yield match[0].lower(), match.start(), match.end()
 
 
+_BETWEEN_NAMES = pattern(r"[\s\[\]();,]+")
 _NOBODYS = frozenset({"0", "127"})
 
 

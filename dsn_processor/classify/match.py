@@ -172,17 +172,14 @@ def without_parts(hits: list[Hit], rules: tuple[Rule, ...]) -> list[Hit]:
     """
     if len(hits) < 2:
         return hits
-    return [
-        hit
-        for hit in hits
-        if rules[hit.rank].origin != ANYBODY
-        or not any(
-            other.start <= hit.start
-            and hit.end <= other.end
-            and other.end - other.start > hit.end - hit.start
-            for other in hits
-        )
-    ]
+    inside: set[Hit] = set()
+    cover: Hit | None = None  # of the hits before, the one that reaches farthest; the longest of such
+    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
+        if cover is None or hit.end > cover.end:
+            cover = hit
+        elif (hit.start, hit.end) != (cover.start, cover.end):
+            inside.add(hit)
+    return [hit for hit in hits if hit not in inside or rules[hit.rank].origin != ANYBODY]
 
 
 def _anchor(fragments: tuple[str, ...]) -> str:

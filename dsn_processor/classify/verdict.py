@@ -47,7 +47,7 @@ def judge(
         evidence=(winner.evidence,),
         block=find_block(
             winner.reason,
-            recipient.diagnostic_code or recipient.explanation,
+            recipient.explanation if winner.evidence.source == "text" else case.diagnostic,
             case.book.tables.lists,
             status=recipient.status,
             remote_mta=recipient.remote_mta,

@@ -4,7 +4,7 @@ from typing import Any
 
 from dsn_processor.cli.render import print_text
 from dsn_processor.contract import describe_mail, describe_recipient
-from dsn_processor.facts import InboundMessage, Verdict
+from dsn_processor.facts import Block, InboundMessage, Verdict
 from dsn_processor.record.entries import StoredEvent, StoredReport
 
 _LABEL = 18
@@ -125,13 +125,12 @@ def _print_event(event: StoredEvent) -> None:
     for item in verdict.evidence if verdict else ():
         _print_fields({"evidence": f"{item.source}: {item.text}"})
     if verdict and (block := verdict.block):
-        _print_fields(
-            {
-                "blocked": " ".join(
-                    filter(None, (block.mechanism, *block.authentication, block.list, block.ip, block.url))
-                )
-            }
-        )
+        _print_fields({"blocked": blocked_by(block)})
+
+
+def blocked_by(block: Block) -> str:
+    """Everything known of a refusal, on one line."""
+    return " ".join(filter(None, (block.mechanism, *block.authentication, block.list, block.ip, block.url)))
 
 
 def answer(verdict: Verdict) -> str:

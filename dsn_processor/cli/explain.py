@@ -134,6 +134,7 @@ def _print_mail(message: "InboundMessage", reading: "Reading", *, mappings: bool
 
 
 def _print_verdict(recipient: "RecipientReport", verdict: "Verdict", *, mappings: bool) -> None:
+    from dsn_processor.cli.describe import blocked_by
     from dsn_processor.cli.render import print_stacked, print_text
 
     who = f"{recipient.address}: " if recipient.address else ""
@@ -154,10 +155,7 @@ def _print_verdict(recipient: "RecipientReport", verdict: "Verdict", *, mappings
         if value:
             print_text(f"  {label}: {value}")
     if verdict.block is not None:
-        block = verdict.block
-        print_text(
-            f"  blocked by: {' '.join(filter(None, (block.mechanism, *block.authentication, block.list, block.ip, block.url)))}"
-        )
+        print_text(f"  blocked by: {blocked_by(verdict.block)}")
     if mappings:
         for system, name in _elsewhere(recipient, verdict).items():
             print_text(f"  {system} calls it: {name}")

@@ -35,20 +35,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _parse(args: argparse.Namespace) -> int:
-    import gc
-
     from dsn_processor.cli.complaints import complain
     from dsn_processor.cli.output import JsonLines
     from dsn_processor.contract import describe_mail
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
     from dsn_processor.intake.walk import Walk
-    from dsn_processor.reading import read
+    from dsn_processor.reading import expect_many, read
 
-    gc.freeze()
-    gc.set_threshold(
-        50_000, 20, 100
-    )  # facts hold no cycles; by default the collector looks every 700 objects
+    expect_many()
     rules = chosen_rules(args.rules)
     out = JsonLines()
     failed = False

@@ -54,11 +54,10 @@ def _workers(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    import gc
-
     from dsn_processor.app import Tally, replay
     from dsn_processor.cli.progress import Progress
     from dsn_processor.intake.walk import Walk
+    from dsn_processor.reading import expect_many
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
     from dsn_processor.workers import all_cores
@@ -75,10 +74,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     interrupted = False
     with Store.open(database_url(args.db)) as store, Progress(args.paths, walk) as progress:
-        gc.freeze()
-        gc.set_threshold(
-            50_000, 20, 100
-        )  # facts hold no cycles; by default the collector looks every 700 objects
+        expect_many()
 
         def seen(outcome: "Outcome") -> None:
             failures.add(outcome)

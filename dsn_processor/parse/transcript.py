@@ -3,6 +3,7 @@
 import re
 
 from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.addresses import bare_address
 from dsn_processor.parse.replies import find_reply_code, join_lines
 from dsn_processor.patterns import pattern
 
@@ -61,7 +62,10 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
 def _deferred(report: RecipientReport, notice: str) -> str | None:
     """What put this recipient off, who may be one of several in the transcript."""
     address = report.address.casefold()
-    return next((match[2] for match in _DEFERRED.finditer(notice) if address in match[1].casefold()), None)
+    return next(
+        (match[2] for match in _DEFERRED.finditer(notice) if bare_address(match[1]).casefold() == address),
+        None,
+    )
 
 
 def _in_full(told: str, notice: str) -> str | None:

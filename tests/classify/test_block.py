@@ -102,3 +102,19 @@ def test_what_an_operator_needs_is_taken_from_the_reply(text, ip, name, url, aut
 def test_the_servers_own_address_is_not_ours():
     found = block("554 5.7.1 203.0.113.5: blacklisted", remote_mta="mx.example.net [203.0.113.5]")
     assert found.ip is None
+
+
+def test_a_server_whose_address_begins_like_ours_is_not_ours():
+    told = block("554 5.7.1 192.0.2.1 is blacklisted", remote_mta="mx.example.net [192.0.2.10]")
+    assert told.ip == "192.0.2.1"
+
+
+def test_where_the_reports_own_words_tell_the_block_they_tell_of_it():
+    recipient = RecipientReport(
+        address="bob@example.net",
+        status="5.0.0",
+        diagnostic_code="550 5.0.0 delivery failed",
+        explanation="Your mail was blocked using zen.spamhaus.org; see https://www.spamhaus.org/query/ip/192.0.2.1",
+    )
+    told = judge(recipient).block
+    assert (told.list, told.ip, told.mechanism) == ("zen.spamhaus.org", "192.0.2.1", "dnsbl")

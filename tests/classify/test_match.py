@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsn_processor.classify.match import LIMIT, RuleBook, default_book, fold
+from dsn_processor.classify.match import LIMIT, RuleBook, default_book, fold, without_parts
 from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables
 from dsn_processor.terms import Reason
 
@@ -84,3 +84,11 @@ def test_a_provider_is_known_by_the_suffix_of_a_name_and_by_its_words():
     assert made.provider_of("notexample.net") is None
     assert made.provider_of("[192.0.2.1]") is None
     assert made.scan("Only we say this").providers == {"p"}
+
+
+def test_a_phrase_over_and_over_is_looked_at_in_one_sweep():
+    """Within a longer phrase or beside it, the answer is the same, however many there are."""
+    made = book(Rule("short", Reason.POLICY, ("blocked",)), Rule("long", Reason.POLICY, ("ip blocked",)))
+    for text, told in {"": ["long"], "blocked": ["long", "short"]}.items():
+        hits = without_parts(list(made.scan("ip blocked " * 300 + text).hits), made.rules)
+        assert [rule.id for rule in made.rules_of(hits)] == told

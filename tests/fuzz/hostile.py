@@ -117,6 +117,7 @@ FAMILIES: dict[str, Callable[[int], bytes]] = {
     "diagnostic": lambda n: STATUS + b"Final-Recipient: rfc822; a@example.net\nDiagnostic-Code: smtp; " + _fill(b"550 5.1.1 user unknown ", n) + b"\n\n",
     "diagnostic_folds": lambda n: STATUS + b"Final-Recipient: rfc822; a@example.net\nDiagnostic-Code: smtp; 550\n" + _fill(b"550-5.1.1 x\n", n) + b"\n\n",
     "diagnostic_urls": lambda n: STATUS + b"Final-Recipient: rfc822; a@example.net\nDiagnostic-Code: smtp; 554 blocked " + _fill(b"http://a.example/ 192.0.2.1 ", n) + b"\n\n",
+    "diagnostic_phrases": lambda n: STATUS + b"".join(b"Final-Recipient: rfc822; u%d@example.net\nAction: failed\nDiagnostic-Code: smtp; 550 %d %s\n\n" % (i, i, b"ip blocked " * 360) for i in range(n // 4096)),
     "diagnostic_dots": lambda n: STATUS + b"Final-Recipient: rfc822; a@example.net\nDiagnostic-Code: smtp; 554 blocked using " + _fill(b"a.", n) + b"\n\n",
     "explained_many": lambda n: REPORT + b"".join(b"<u%d@example.net>: user unknown\n\n" % i for i in range(n // 100)) + b"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n" + b"".join(b"Final-Recipient: rfc822; u%d@example.net\nAction: failed\nStatus: 5.0.0\n\n" % i for i in range(n // 100)),
     "address_lines": lambda n: HEAD + b"\nThe following addresses failed:\n" + b"".join(b"user%d@example.net\n" % i for i in range(n // 20)),

@@ -51,6 +51,12 @@ def test_the_reply_that_put_it_off_counts_and_not_the_last_one(last):
     assert (report.reply_code, report.diagnostic_code) == (421, "421 4.7.1 Greylisted")
 
 
+def test_the_reply_that_put_off_somebody_of_a_similar_name_does_not_count():
+    notice = "<<< 421 no\n<ba@example.net>... Deferred: 421 4.7.1 Greylisted\n"
+    report = REPORT._replace(diagnostic_code="550 no", reply_code=550)
+    assert heard_in_full(report, notice) == report
+
+
 def test_a_refusal_in_the_greeting_names_host_and_connect():
     notice = "... while talking to mx.t-online.de.:\n<<< 554 no\n554 5.0.0 Service unavailable"
     report = heard_in_full(REPORT._replace(diagnostic_code="554 no", reply_code=554), notice)
