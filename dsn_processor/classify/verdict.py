@@ -47,7 +47,9 @@ def judge(
         evidence=(winner.evidence,),
         block=find_block(
             winner.reason,
-            recipient.explanation if winner.evidence.source == "text" else case.diagnostic,
+            recipient.explanation
+            if winner.evidence.source == "text" or not case.diagnostic
+            else case.diagnostic,
             case.book.tables.lists,
             status=recipient.status,
             remote_mta=recipient.remote_mta,
