@@ -13,14 +13,23 @@ EVIDENCE_LIMIT = 300
 #: The report's own text is farther from the failure than the diagnostic, the more so where it names two causes.
 EXPLANATION_DISCOUNT = 0.02
 AMBIGUITY_DISCOUNT = 0.06
-#: A hard verdict whose evidence disagrees on the class (4 or 5), or names somebody else, stays below what suppresses at
-#: once.
+#: A hard verdict whose evidence disagrees on the class (4 or 5), names somebody else, or speaks of the sender, stays
+#: below what suppresses at once.
 DISAGREEMENT_LIMIT = 0.85
 #: A text that names this many different causes is a list of possibilities and tells none.
 TOO_MANY_CAUSES = 3
 
 _CODES = pattern(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _NAMED = pattern(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
+_ABOUT_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: who sends has to log in
+# Words that make a dead address doubtful, since "no such user" beside them may be about the sender.
+_BLOCKED = pattern(r"\b(?:blocked|blocklist|block list|blacklist|black list|spam|outbound|reputation)")
+_SENDER = pattern(
+    r"\b(?:sender|sending (?:domain|user|account|address|host)|originator|mail from\b|from address|return[- ]path"
+    r"|your (?:account|mailbox|e-?mail address|address|domain)\b)"
+)
+_RECIPIENT = pattern(r"\b(?:recipient|rcpt|addressee|to address)")
+_CLAUSES = pattern(r"[.;!] |, ")
 # What is refused before a recipient was named is no word about the recipient: "user unknown" in reply to MAIL is about
 # our sender's address. (A host that takes no mail says so at once, RFC 7504.)
 _BEFORE_RCPT = frozenset({"CONNECT", "EHLO", "STARTTLS", "MAIL"})
@@ -117,9 +126,7 @@ class Case:
     def candidate(self, step: str, rule_id: str, meaning: CodeMeaning, evidence: Evidence) -> Candidate:
         bounce_type = meaning.bounce_type or _type_of(meaning.reason, transient=self.transient)
         confidence = meaning.confidence
-        if bounce_type is BounceType.HARD and (
-            _classes_disagree(self.recipient) or _about_another(self.recipient)
-        ):
+        if bounce_type is BounceType.HARD and self.is_doubtful():
             confidence = min(confidence, DISAGREEMENT_LIMIT)
         return Candidate(
             step=step,
@@ -129,6 +136,16 @@ class Case:
             scope=REASONS[meaning.reason][1],
             confidence=round(confidence, 2),
             evidence=evidence,
+        )
+
+    def is_doubtful(self) -> bool:
+        """Something in the evidence speaks against a dead address."""
+        recipient = self.recipient
+        return (
+            _classes_disagree(recipient)
+            or _about_another(recipient)
+            or recipient.reply_code in _ABOUT_LOGIN
+            or _about_sender(self.diagnostic[:LIMIT])
         )
 
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
@@ -164,11 +181,19 @@ def _about_another(recipient: RecipientReport) -> bool:
     """The diagnostic names addresses, and this recipient's is not among them. QUIRK: nullmailer gives all recipients the
     reply to one of them, and Exim gives an alias that of a member.
     """
-    if "<" not in (recipient.diagnostic_code or ""):
+    if not recipient.address or "<" not in (recipient.diagnostic_code or ""):
         return False
     named = {local.casefold() for local in _NAMED.findall((recipient.diagnostic_code or "")[:LIMIT])}
     own = (recipient.address, recipient.original or "")
     return bool(named) and named.isdisjoint(address.rpartition("@")[0].casefold() for address in own)
+
+
+def _about_sender(diagnostic: str) -> bool:
+    """The diagnostic speaks of us: of being blocked, or of a sender and of no recipient beside it."""
+    text = diagnostic.casefold()
+    if _BLOCKED.search(text):
+        return True
+    return any(not _RECIPIENT.search(clause) for clause in _CLAUSES.split(text) if _SENDER.search(clause))
 
 
 def _type_of(reason: Reason, *, transient: bool) -> BounceType:

@@ -61,7 +61,7 @@ def judge(
 def _words(case: Case, source: str) -> Iterator[Candidate]:
     """What one text says: an operator's and a provider's rules before phrases of anybody."""
     for rule in case.rules(source):
-        if rule.origin < ANYBODY:
+        if rule.origin < ANYBODY and rule.strength < VAGUE:
             yield case.by_rule("provider" if rule.origin else "operator", rule, source)
     for rule in case.rules(source):
         if rule.origin == ANYBODY and rule.strength < VAGUE:
@@ -115,7 +115,7 @@ def _category(case: Case) -> Iterator[Candidate]:
 def _vague_phrases(case: Case) -> Iterator[Candidate]:
     for source in ("diagnostic_code", "text"):
         for rule in case.rules(source):
-            if rule.origin == ANYBODY and rule.strength >= VAGUE:
+            if rule.strength >= VAGUE:
                 yield case.by_rule("vague phrase", rule, source)
 
 

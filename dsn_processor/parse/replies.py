@@ -12,16 +12,17 @@ REPLY_LIMIT = 10_000
 # An enhanced code stands alone: not in an IP address, a version, a date or a name. "#5.1.1" and "5.01.01" are met.
 # The look-behinds stand after the first digit: so the engine skips to the next digit at once.
 _STATUS = pattern(r"([245])(?<![\w./-].)(?<!\d:.)\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)")
-# "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code.
+# "550-5.1.1": the hyphen that continues a reply is the one hyphen allowed before a code. 571 is no code of RFC 5321, but
+# filters refuse with it.
 _CODE_AND_STATUS = pattern(
-    r"([45][0-5]\d)(?<![\w./+-]...)(?<!\d:...)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
+    r"([45](?:[0-5]\d|71))(?<![\w./+-]...)(?<!\d:...)(?:[ \t]+|-|:[ ]|,[ ]ERROR_CODE[ ]:)[ \t]?(?:\(?#)?([245])\.(\d{1,3})\.(\d{1,3})(?![\w/-]|\.\d)"
 )
 _CODE_AT_START = pattern(
-    r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245][0-5]\d)(?![\w.:/])"
+    r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245](?:[0-5]\d|71))(?![\w.:/])"
 )
 # A bare number of the right shape, and neither an amount nor a part of something longer ...
 _CODE_ALONE = pattern(
-    r"([45][0-5]\d)(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
+    r"([45](?:[0-5]\d|71))(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
     r"(?![ \t]*(?:[kmgKMG]?[bB](?:ytes)?|messages|seconds?|recipients|users|days?|hours?|times)\b)"
 )
 # ... is a reply code after words that announce one, or where a line begins.
@@ -112,7 +113,8 @@ def _unescaped(match: re.Match[str]) -> str:
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
 _CODE_HEARD = pattern(
-    r"^[ \t]*<<<[ \t]*([45][0-5]\d)\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45][0-5]\d)[ ]", re.MULTILINE
+    r"^[ \t]*<<<[ \t]*([45](?:[0-5]\d|71))\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45](?:[0-5]\d|71))[ ]",
+    re.MULTILINE,
 )
 
 

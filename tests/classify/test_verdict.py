@@ -6,6 +6,7 @@ from dsn_processor.classify.match import LIMIT, RuleBook
 from dsn_processor.classify.rules import Rule, Tables
 from dsn_processor.classify.verdict import judge
 from dsn_processor.facts import RecipientReport
+from dsn_processor.parse.replies import parse_reply
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
 
@@ -172,3 +173,27 @@ def test_a_reply_about_somebody_else_is_no_sure_word_on_this_recipient(told, ori
     )
     assert verdict.bounce_type is BounceType.HARD
     assert (verdict.confidence >= 0.9) is sure
+
+
+@pytest.mark.parametrize(
+    ("told", "sure"),
+    [
+        ("550 5.1.1 User unknown", True),
+        ("550 5.1.1 Recipient unknown, please tell the sender of the recipient", True),
+        ("550 5.1.1 no such user. Sender verified", False),
+        ("550 MAIL FROM: no such user", False),
+        ("550 5.1.1 user unknown or you are on our blocklist", False),
+        ("535 5.1.1 user unknown", False),
+    ],
+)
+def test_words_about_us_make_a_dead_address_doubtful(told, sure):
+    reply = parse_reply(told)
+    verdict = judge(
+        RecipientReport(address="bob@example.net", diagnostic_code=told, reply_code=reply.reply_code)
+    )
+    assert (verdict.bounce_type is BounceType.HARD and verdict.confidence >= 0.9) is sure
+
+
+def test_without_an_address_no_reply_is_about_somebody_else():
+    verdict = judge(RecipientReport(address="", diagnostic_code="550 5.1.1 <bob@example.net>: User unknown"))
+    assert verdict.confidence >= 0.9

@@ -16,6 +16,7 @@ from dsn_processor.parse.replies import find_command, find_host, find_reply, par
         ),
         ("553 sorry, no mailbox here by that name (#5.7.1)", 553, "5.7.1"),
         ("5.01.01 bad", None, "5.1.1"),
+        ("571 Message Refused", 571, None),
         (
             "host mx.example.net[192.0.2.1] said: 452 4.2.2 mailbox full (in reply to RCPT TO command)",
             452,
