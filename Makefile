@@ -24,6 +24,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev
+	$(BIN)/python -m compileall -q dsn_processor
 	$(BIN)/python tests/bench.py
 
 soak: $(VENV)/.dev
