@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dsn_processor.classify.block import find_block
 from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
 from dsn_processor.classify.match import RuleBook, default_book
-from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning
+from dsn_processor.classify.rules import ANYBODY, OPERATOR, VAGUE, CodeMeaning
 from dsn_processor.facts import Candidate, Evidence, RecipientReport, Verdict
 from dsn_processor.terms import Action, BounceType, Reason
 
@@ -59,9 +59,9 @@ def judge(
 
 
 def _words(case: Case, source: str) -> Iterator[Candidate]:
-    """What one text says: an operator's and a provider's rules before phrases of anybody."""
+    """What one text says: an operator's rules whatever their strength, then a provider's, then phrases of anybody."""
     for rule in case.rules(source):
-        if rule.origin < ANYBODY and rule.strength < VAGUE:
+        if rule.origin == OPERATOR or (rule.origin < ANYBODY and rule.strength < VAGUE):
             yield case.by_rule("provider" if rule.origin else "operator", rule, source)
     for rule in case.rules(source):
         if rule.origin == ANYBODY and rule.strength < VAGUE:
@@ -115,7 +115,7 @@ def _category(case: Case) -> Iterator[Candidate]:
 def _vague_phrases(case: Case) -> Iterator[Candidate]:
     for source in ("diagnostic_code", "text"):
         for rule in case.rules(source):
-            if rule.strength >= VAGUE:
+            if rule.origin != OPERATOR and rule.strength >= VAGUE:
                 yield case.by_rule("vague phrase", rule, source)
 
 
