@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import Reading
@@ -29,11 +29,18 @@ _events = (
 )
 
 
+# Built once: an expression holds itself in cycles, and with it the thousands of identities it was given.
+_SOME: BindParameter[Any] = bindparam("identities", expanding=True)
+_KNOWN_MAILS = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(_SOME))
+_KNOWN_EVENTS = select(_event.c.identity).where(_event.c.identity.in_(_SOME))
+_EARLIER_EVENTS = _KNOWN_EVENTS.where(_event.c.message_id < bindparam("before"))
+WITH_IDENTITY = _event.c.identity.in_(_SOME)
+
+
 def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in parts(identities):
-        wanted = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(part))
-        found.update((row.identity, row.id) for row in connection.execute(wanted))
+        found.update((key, id_) for key, id_ in connection.execute(_KNOWN_MAILS, {"identities": part}))
     return found
 
 
@@ -41,7 +48,7 @@ def stored_identities(connection: Connection, identities: Sequence[str]) -> set[
     """Of these events, those that are stored."""
     found: set[str] = set()
     for part in parts(identities):
-        found.update(connection.scalars(select(_event.c.identity).where(_event.c.identity.in_(part))))
+        found.update(connection.scalars(_KNOWN_EVENTS, {"identities": part}))
     return found
 
 
@@ -49,10 +56,7 @@ def events_earlier(connection: Connection, identities: Sequence[str], message_id
     """Of these events, those of mails before this one."""
     found: set[str] = set()
     for part in parts(identities):
-        wanted = select(_event.c.identity).where(
-            _event.c.identity.in_(part), _event.c.message_id < message_id
-        )
-        found.update(connection.scalars(wanted))
+        found.update(connection.scalars(_EARLIER_EVENTS, {"identities": part, "before": message_id}))
     return found
 
 

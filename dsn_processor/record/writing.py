@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
-from dsn_processor.record.queries import events_earlier, parts, stored_identities
+from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
 from dsn_processor.record.rows import event_row, message_row, report_row
 from dsn_processor.record.tables import metadata
 from dsn_processor.terms import MessageState
@@ -52,7 +52,7 @@ def replace_report(connection: Connection, report: NewReport) -> None:
     told = [event.identity for event in report.events]
     fresh = _first_of_each(report.events, events_earlier(connection, told, report.message_id))
     for part in parts([event.identity for event in fresh]):
-        connection.execute(delete(_event).where(_event.c.identity.in_(part)))
+        connection.execute(delete(_event).where(WITH_IDENTITY), {"identities": part})
     rows = [event_row(report.message_id, event) for event in fresh]
     for row in rows:
         if same := kept.get(row["canonical"]):
