@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, weight, without_parts
-from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule
+from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, without_parts
+from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.patterns import pattern
 from dsn_processor.terms import REASONS, Action, BounceType, Reason

@@ -30,7 +30,9 @@ def render() -> str:
 
 def _rows(tables: Tables) -> str:
     parts = []
-    for name, rows in zip(Tables._fields, tables, strict=True):
+    for name, rows in tables._asdict().items():
+        if isinstance(rows, bool):
+            continue
         if isinstance(rows, dict):
             lines = [f"{json.dumps(key)}: {json.dumps(row)}" for key, row in rows.items()]
             parts.append(f'"{name}": {{\n{_joined(lines)}\n}}')

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import ahocorasick
 
-from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load
+from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load, weight
 from dsn_processor.patterns import pattern
 
 #: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
@@ -51,11 +51,6 @@ def _without_addresses(text: str) -> str:
     return "@".join([*folded, before])
 
 
-def weight(rule: Rule) -> tuple[int, int, int]:
-    """Of two rules the one of the lower weight wins: whose it is, what its words tell, how many they are."""
-    return rule.origin, rule.strength, -sum(map(len, rule.text))
-
-
 def _asks_more(rule: Rule) -> bool:
     """A rule asks for more than its words."""
     return bool(rule.provider or rule.status or rule.reply_code or rule.command or rule.action)
@@ -92,7 +87,7 @@ class RuleBook:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.rules: tuple[Rule, ...] = tuple(sorted(tables.rules, key=weight))
+        self.rules = tables.rules if tables.in_order else tuple(sorted(tables.rules, key=weight))
         self.by_status: dict[str, list[int]] = defaultdict(list)
         self._suffixes = _suffixes(tables.providers)
         self._automaton = self._build()
@@ -106,11 +101,12 @@ class RuleBook:
     def _build(self) -> ahocorasick.Automaton:
         words: dict[str, _Word] = {}
         for rank, rule in enumerate(self.rules):
-            if rule.text:
-                text = _anchor(rule.text)
-                if text not in words:
-                    words[text] = (len(text), _in_word(text[0]), [], [])
-                words[text][2].append(rank)
+            if fragments := rule.text:
+                text = fragments[0] if len(fragments) == 1 else _anchor(fragments)
+                if (word := words.get(text)) is None:
+                    words[text] = (len(text), _in_word(text[0]), [rank], [])
+                else:
+                    word[2].append(rank)
             else:
                 for code in rule.status:
                     self.by_status[code].append(rank)

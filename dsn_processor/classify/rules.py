@@ -98,6 +98,12 @@ class Tables(NamedTuple):
     providers: tuple[Provider, ...]
     codes: Mapping[str, CodeMeaning]
     lists: tuple[BlockList, ...]
+    in_order: bool = False  #: the rules stand in the order of their weight
+
+
+def weight(rule: Rule) -> tuple[int, int, int]:
+    """Of two rules the one of the lower weight wins: whose it is, what its words tell, how many they are."""
+    return rule.origin, rule.strength, -sum(map(len, rule.text))
 
 
 @lru_cache(maxsize=1)
@@ -143,6 +149,7 @@ def read_compiled(fresh: str) -> Tables | None:
             for code, (reason, sure, kind) in found["codes"].items()
         },
         lists=tuple(BlockList(name, tuple(zones), lists) for name, zones, lists in found["lists"]),
+        in_order=True,
     )
 
 
@@ -174,8 +181,9 @@ def parse_tables(sources: Iterable[bytes]) -> Tables:
     files = dict(zip(FILES, sources, strict=True))
     rules = [row.rule for name in RULE_FILES for row in read_rows(files[name], name)]
     return Tables(
-        rules=tuple(rules),
+        rules=tuple(sorted(rules, key=weight)),
         providers=read_providers(files[RULE_FILES[0]], RULE_FILES[0]),
         codes=read_codes(files[CODE_FILE], CODE_FILE),
         lists=read_lists(files[LIST_FILE], LIST_FILE),
+        in_order=True,
     )

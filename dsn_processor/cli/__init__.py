@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from typing import Any, NoReturn
 
 from dsn_processor import __version__
 from dsn_processor.errors import ConfigurationError, DsnProcessorError, StoreError, UsageError
@@ -26,9 +27,32 @@ COMMANDS = {
 }
 
 
-def build_parser(
-    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser, command: str | None = None
-) -> argparse.ArgumentParser:
+class Formatter(argparse.HelpFormatter):
+    """As wide as the terminal. Argparse makes one for each option, and would ask shutil, which loads compression."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size().columns
+        except (OSError, ValueError):
+            width = 80
+        super().__init__(prog, width=width - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of a command."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Formatter, **options})
+
+
+class OneLine(Parser):
+    """Tells what is wrong in one line: that is what MTAs log."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def build_parser(kind: type[Parser] = Parser, command: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands; of one alone where it is known which, since each costs its import."""
     parser = kind(
         prog="dsn-processor",
@@ -49,9 +73,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     command = arguments[0] if arguments else None
     if command == "ingest":
-        from dsn_processor.cli.ingest import Parser, guarded
+        from dsn_processor.cli.ingest import guarded
 
-        return guarded(lambda: run(build_parser(Parser, command).parse_args(arguments)))
+        return guarded(lambda: run(build_parser(OneLine, command).parse_args(arguments)))
     if sys.stdout is None:
         return _complain("standard output is closed: send it to /dev/null if nobody wants it", USAGE)
     try:

@@ -2,10 +2,8 @@ import argparse
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
 
 from dsn_processor.cli.complaints import complain
-from dsn_processor.errors import UsageError
 
 # sysexits.h: an MTA that pipes a mail to us keeps it and tries again. Any other code makes it bounce the mail.
 EX_TEMPFAIL = 75
@@ -28,13 +26,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--db", metavar="URL", help="the database; name its file by an absolute path")
     add_rules_option(command)
     command.set_defaults(run=run)
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells what is wrong in one line: that is what MTAs log."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -58,7 +58,9 @@ def lint_own(data: bytes, name: str) -> Linted:
     except RulesError as error:
         return Linted((), (Finding(str(error)),), None)
     tables = tables._replace(
-        rules=(*(row.rule for row in rows), *tables.rules), providers=(*tables.providers, *own)
+        in_order=False,
+        rules=(*(row.rule for row in rows), *tables.rules),
+        providers=(*tables.providers, *own),
     )
     book = RuleBook(tables)
     packaged = tables.rules[len(rows) :]
