@@ -23,7 +23,8 @@ _CODES = pattern(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![
 _NAMED = pattern(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
 _ABOUT_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: who sends has to log in
 # Words that make a dead address doubtful, since "no such user" beside them may be about the sender.
-_BLOCKED = pattern(r"\b(?:blocked|blocklist|block list|blacklist|black list|spam|outbound|reputation)")
+_BLOCKED = ("blocked", "blocklist", "block list", "blacklist", "black list", "spam", "outbound", "reputation")
+_SENDERS = ("send", "originator", "mail from", "from address", "return", "your ")  # one is in whatever _SENDER finds
 _SENDER = pattern(
     r"\b(?:sender|sending (?:domain|user|account|address|host)|originator|mail from\b|from address|return[- ]path"
     r"|your (?:account|mailbox|e-?mail address|address|domain)\b)"
@@ -191,8 +192,10 @@ def _about_another(recipient: RecipientReport) -> bool:
 def _about_sender(diagnostic: str) -> bool:
     """The diagnostic speaks of us: of being blocked, or of a sender and of no recipient beside it."""
     text = diagnostic.casefold()
-    if _BLOCKED.search(text):
+    if any(word in text for word in _BLOCKED):
         return True
+    if not any(word in text for word in _SENDERS):
+        return False
     return any(not _RECIPIENT.search(clause) for clause in _CLAUSES.split(text) if _SENDER.search(clause))
 
 
