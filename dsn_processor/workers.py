@@ -21,6 +21,12 @@ from dsn_processor.errors import DsnProcessorError
 from dsn_processor.pipeline import Prepared, Unread, prepare, put_aside
 from dsn_processor.reading import Rules, expect_many
 
+_MEMORY = 4 * 2**30  # bytes of address space of a worker
+_FEW = 4  # batches that are read sooner than two processes start
+_START_SECONDS = 60.0
+_PATIENCE = 60.0  # seconds for an answer, and so many more for each mail of the batch
+_PATIENCE_PER_MAIL = 0.5
+
 
 class Batch(NamedTuple):
     """Mails to be read by ``rules``, and among them those that need no reading."""
@@ -37,24 +43,18 @@ class Batch(NamedTuple):
         return [one if isinstance(one, Prepared) else next(read) for one in self.mails]
 
 
-_MEMORY = 4 * 2**30  # bytes of address space of a worker
-_START_SECONDS = 60.0
-_PATIENCE = 60.0  # seconds for an answer, and so many more for each mail of the batch
-_PATIENCE_PER_MAIL = 0.5
-
-
 def all_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare_all(batches: Iterable[Batch], count: int) -> Iterator[list[Prepared]]:
-    """Prepare batch after batch, in order, on ``count`` cores. A single batch is not worth a process: it and, with
+    """Prepare batch after batch, in order, on ``count`` cores. A few batches are not worth a process: they and, with
     ``count`` 1, all others are read here.
     """
     waiting = iter(batches)
-    ahead = list(islice(waiting, 2)) if count > 1 else []
-    if len(ahead) < 2:
+    ahead = list(islice(waiting, _FEW + 1)) if count > 1 else []
+    if len(ahead) <= _FEW:
         for batch in chain(ahead, waiting):
             yield batch.with_read(prepare(one, batch.rules) for one in batch.unread())
         return

@@ -204,6 +204,8 @@ def test_workers_judge_by_the_rules_of_the_moment(url, mails, tmp_path):
     assert rules == [first.version, second.version, rules_version()]
 
 
-def test_a_single_batch_needs_no_process(url, mails, monkeypatch):
+def test_a_few_batches_need_no_process(url, mails, monkeypatch):
     monkeypatch.setattr(workers, "Worker", None)
-    assert replayed(url, mails[:8], 4)[1].mails == 8
+    assert replayed(url, mails[:32], 4)[1].mails == 32
+    with pytest.raises(TypeError):
+        replayed(url, mails, 4)

@@ -24,7 +24,14 @@ _NAMED = pattern(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains 
 _ABOUT_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: who sends has to log in
 # Words that make a dead address doubtful, since "no such user" beside them may be about the sender.
 _BLOCKED = ("blocked", "blocklist", "block list", "blacklist", "black list", "spam", "outbound", "reputation")
-_SENDERS = ("send", "originator", "mail from", "from address", "return", "your ")  # one is in whatever _SENDER finds
+_SENDERS = (
+    "send",
+    "originator",
+    "mail from",
+    "from address",
+    "return",
+    "your ",
+)  # one is in whatever _SENDER finds
 _SENDER = pattern(
     r"\b(?:sender|sending (?:domain|user|account|address|host)|originator|mail from\b|from address|return[- ]path"
     r"|your (?:account|mailbox|e-?mail address|address|domain)\b)"
