@@ -19,7 +19,7 @@ DISAGREEMENT_LIMIT = 0.85
 #: A text that names this many different causes is a list of possibilities and tells none.
 TOO_MANY_CAUSES = 3
 
-_CODES = pattern(r"(?:(?<![\w.:/\[-])|(?<=[245]\d\d-))[45]\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+_CODES = pattern(r"[45](?:(?<![\w.:/\[-].)|(?<=[245]\d\d-.))\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _NAMED = pattern(r"<([^<>@\s]{1,64})@[^<>@\s]{1,255}>")  # local parts: domains are rewritten on the way
 _ABOUT_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: who sends has to log in
 # Words that make a dead address doubtful, since "no such user" beside them may be about the sender.

@@ -26,7 +26,7 @@ _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
 _LOCAL_END = pattern(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
 _DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*+")
 # Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
-_REPEATED = pattern(r"(?<![\w.-])[245]\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
+_REPEATED = pattern(r"[245](?<![\w.-].)\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 
 
 def fold(text: str) -> str:

@@ -17,9 +17,7 @@ LINE_LIMIT = 1_000  # characters of a line that are looked at
 
 _LONG_LINE = pattern(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
 # The returned message below the fields, the delimiter between them being lost.
-_RETURNED_BELOW = pattern(
-    rb"^content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)", re.IGNORECASE | re.MULTILINE
-)
+_RETURNED_BELOW = pattern(rb"\ncontent-type:[ \t]*(?:message/rfc822|text/rfc822-headers)", re.IGNORECASE)
 STATUS_TYPE = "message/delivery-status"
 FEEDBACK_TYPE = "message/feedback-report"
 DISPOSITION_TYPE = "message/disposition-notification"
@@ -124,7 +122,7 @@ def _status_text(body: bytes) -> str:
         big = body.startswith((b"\xfe\xff", b"\x00"))
         body = body.decode("utf-16be" if big else "utf-16le", "replace").removeprefix("\ufeff").encode()
     if match := _RETURNED_BELOW.search(body):
-        body = body[: match.start()]
+        body = body[: match.start() + 1]
     return body.decode("latin-1")
 
 
@@ -136,4 +134,6 @@ def _plain_blanks(text: str) -> str:
 
 def clip_lines(text: str) -> str:
     """Text whose lines end at ``LINE_LIMIT`` characters."""
-    return _LONG_LINE.sub(r"\1", text) if len(text) > LINE_LIMIT else text
+    if len(text) <= LINE_LIMIT or max(map(len, text.split("\n"))) <= LINE_LIMIT:
+        return text
+    return _LONG_LINE.sub(r"\1", text)

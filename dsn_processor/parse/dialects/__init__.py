@@ -56,7 +56,7 @@ def _status_in_text(mail: Mail) -> list[RecipientReport]:
     """Delivery-status fields in a part of another type, or in the text."""
     for part in [*mail.text_parts, *_attached(mail)]:
         text = mail.notice if part in mail.text_parts[:1] else split_text(part.text(TEXT_LIMIT))[0]
-        match = _RECIPIENT_FIELD.search(text)
+        match = _RECIPIENT_FIELD.search(text) if "-recipient" in text.lower() else None
         if match is None:
             continue
         start = text.rfind("\n\n", 0, match.start()) + 1
