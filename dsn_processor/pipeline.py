@@ -150,12 +150,12 @@ def sift(
 
 def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
     """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
-    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
     try:
         reading = read(unread.message.raw, unread.message.envelope, rules)
-        events = events_of(reading, new.identity, unread.now)
+        events = events_of(reading, unread.identity, unread.now)
     except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
-        return Prepared(message=_quarantined(new, told(error)), parsed=None)
+        return put_aside(unread, told(error))
+    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
     return Prepared(message=new, parsed=reading.parsed, rules=rules_version(rules), events=events)
 
 

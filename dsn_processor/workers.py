@@ -86,7 +86,7 @@ def _answer(worker: "Worker", batch: Batch) -> list[Prepared]:
     try:
         return batch.with_read(worker.receive(len(unread)))
     except _WorkerDiedError:
-        worker.restart()
+        worker.start()
         return batch.with_read([_alone(worker, one, batch.rules) for one in unread])
 
 
@@ -95,7 +95,7 @@ def _alone(worker: "Worker", unread: Unread, rules: Rules | None) -> Prepared:
         worker.send([unread], rules)
         return worker.receive(1)[0]
     except _WorkerDiedError as error:
-        worker.restart()
+        worker.start()
         return put_aside(unread, f"twice reading it did not come to an end: {error}")
 
 
@@ -107,9 +107,10 @@ class Worker:
     """One process that prepares mails. Use as a context manager; raises DsnProcessorError where none can be started."""
 
     def __init__(self) -> None:
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start a process, in place of one that ended."""
         self._pipe, theirs = Pipe()
         with theirs:
             # Not multiprocessing's own start: that would import the caller's main module again.
@@ -152,9 +153,6 @@ class Worker:
         except (EOFError, OSError):
             pass
         raise _WorkerDiedError(self._end())
-
-    def restart(self) -> None:
-        self._start()
 
     def _end(self) -> str:
         """End the process where it still runs, and say how it ended."""

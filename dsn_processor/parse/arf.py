@@ -65,8 +65,7 @@ def complaint_recipients(feedback: FeedbackReport, mail: Mail) -> tuple[Recipien
 
 def _hidden_recipients(mail: Mail) -> list[str]:
     assert mail.returned_part is not None
-    head = mail.returned_part.body(HEADER_LIMIT).lstrip(b"\n").partition(b"\n\n")[0].decode("latin-1")
-    fields = Fields(head)
+    fields = Fields(mail.returned_part.header_within(HEADER_LIMIT).decode("latin-1"))
     values = [fields.raw(name) for name in _HIDDEN if name in fields]
     return [address for value in values if is_address(address := bare_address(value or ""))]
 

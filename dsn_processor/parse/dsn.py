@@ -37,8 +37,8 @@ _USUAL_ADDRESS = pattern(
     r"(?:rfc822|RFC822);[ ]{0,2}([A-Za-z0-9_.=-]{1,64}@[A-Za-z0-9.-]{1,200}[A-Za-z0-9])\Z"
 )
 _WORD = pattern(r"[A-Za-z]+")
-_IDENTIFYING = frozenset({"original-recipient", "final-recipient", "action"})
 _NAMING = frozenset({"original-recipient", "final-recipient"})
+_IDENTIFYING = _NAMING | {"action"}
 _RECIPIENT_FIELDS = _IDENTIFYING | {
     "status",
     "diagnostic-code",
@@ -46,8 +46,9 @@ _RECIPIENT_FIELDS = _IDENTIFYING | {
     "last-attempt-date",
     "will-retry-until",
 }
+_USUAL_ACTIONS = {action.value: action for action in Action}
 _ACTIONS = {
-    **{action.value: action for action in Action},
+    **_USUAL_ACTIONS,
     "failure": Action.FAILED,
     "fail": Action.FAILED,
     "error": Action.FAILED,  # QUIRK: OpenSMTPD
@@ -56,7 +57,6 @@ _ACTIONS = {
     "delivery": Action.DELIVERED,
     "deliverable": Action.DELIVERED,
 }
-_USUAL_ACTIONS = {action.value: action for action in Action}
 _BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
 
 Group = dict[str, str]
@@ -81,18 +81,19 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
         fresh = True
         if current is not None and "diagnostic-code" in current and (rest := _GOES_ON.match(block)):
             current["diagnostic-code"] = f"{current['diagnostic-code']}\n{rest[0]}"[:VALUE_LIMIT]
-        pairs = _FIELD.findall(block)
-        if (group := _plain_block(pairs)) is not None:
+        pairs = [_named_value(*pair) for pair in _FIELD.findall(block)]
+        group = dict(pairs)
+        if len(group) == len(
+            pairs
+        ):  # no field twice, as in nearly all blocks: they are one recipient's or the message's
             if next(iter(group), "") in _NAMING and len(status.recipients) < BLOCK_LIMIT:
                 current = group
                 status.recipients.append(group)
                 continue
-            if current is None and _IDENTIFYING.isdisjoint(group):
-                for key, value in group.items():
-                    status.message.setdefault(key, value)
+            if current is None and not status.message and _IDENTIFYING.isdisjoint(group):
+                status.message.update(group)
                 continue
-        for name, value in pairs:
-            key = name.lower()
+        for key, value in pairs:
             if key in _IDENTIFYING and (current is None or key in current or (fresh and key != "action")):
                 if current is None or key in current or not _mergeable(current, key):
                     if len(status.recipients) >= BLOCK_LIMIT:
@@ -106,21 +107,17 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
                 target = status.message if current is None or key not in _RECIPIENT_FIELDS else current
             if key in target and key == "status":
                 defects.append(Defect("duplicate_field", "Status"))
-            target.setdefault(key, unfold(value) if key != "diagnostic-code" else value[:VALUE_LIMIT])
+            target.setdefault(key, value)
     _lend_message_fields(status)
     return status
 
 
-def _plain_block(pairs: list[tuple[str, str]]) -> Group | None:
-    """The fields of a block in which none occurs twice, as in nearly all; else None."""
-    group = {}
-    for name, value in pairs:
-        key = name.lower()
-        if key == "diagnostic-code":
-            group[key] = value[:VALUE_LIMIT]
-        else:
-            group[key] = unfold(value) if "\n" in value or len(value) > VALUE_LIMIT else value.rstrip()
-    return group if len(group) == len(pairs) else None
+def _named_value(name: str, value: str) -> tuple[str, str]:
+    """A field as it is kept: the lines of a reply stay apart, their codes are still to be read."""
+    key = name.lower()
+    if key == "diagnostic-code":
+        return key, value[:VALUE_LIMIT]
+    return key, unfold(value) if "\n" in value or len(value) > VALUE_LIMIT else value.strip()
 
 
 def _mergeable(current: Group, key: str) -> bool:

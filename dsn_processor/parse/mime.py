@@ -105,8 +105,6 @@ class Part:
             first := _MACHINE_FIELD.search(raw, start - 1, self._head_end)
         ):
             self.start = self._head_end = first.start() + 1
-        if match and not kind.startswith("multipart/") and "oundary" not in value and "OUNDARY" not in value:
-            return
         if "boundary" in value.lower():
             plain = _BOUNDARY.search(value)
             self.boundary = plain[1] if plain else parameter(value, "boundary")
@@ -133,9 +131,9 @@ class Part:
         return self.raw[self.start : min(self.end, self.start + limit)]
 
     def header_within(self, limit: int) -> bytes:
-        """The header block at the beginning of the body, and perhaps more."""
+        """The header block at the beginning of the body."""
         if self._encoding() in _ENCODED:
-            return self.body(limit)
+            return self.body(limit).lstrip(b"\n").partition(b"\n\n")[0]
         begin = self.start
         while self.raw.startswith(b"\n", begin):
             begin += 1

@@ -66,7 +66,7 @@ def message_id(value: str | None) -> str | None:
 
 def returned_from_part(part: Part) -> ReturnedMessage | None:
     """Read the header block that a returned part holds."""
-    return returned_from_block(part.header_within(HEADER_LIMIT).lstrip(b"\n").decode("latin-1"))
+    return returned_from_block(part.header_within(HEADER_LIMIT).decode("latin-1"))
 
 
 def returned_from_block(block: str) -> ReturnedMessage | None:

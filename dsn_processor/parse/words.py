@@ -217,9 +217,7 @@ NOTICES = (
     "** recovery",
     "spam digest",
     "awaits moderator approval",
-    "almost full",
     "nearly full",
-    "quota warning",
     "is awaiting moderation",
 )
 

@@ -42,5 +42,17 @@ def program():
 
 
 @pytest.fixture
+def put(tmp_path, write_dsn):
+    """Write a report into a file of the test's folder."""
+
+    def write(name="a.eml", **kwargs):
+        path = tmp_path / name
+        path.write_bytes(write_dsn(**kwargs))
+        return path
+
+    return write
+
+
+@pytest.fixture
 def fixtures_eml():
     return FIXTURES

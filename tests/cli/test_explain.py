@@ -5,16 +5,6 @@ import pytest
 REPLY = "550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.spamhaus.org"
 
 
-@pytest.fixture
-def put(tmp_path, write_dsn):
-    def write(name="a.eml", **kwargs):
-        path = tmp_path / name
-        path.write_bytes(write_dsn(**kwargs))
-        return path
-
-    return write
-
-
 def test_a_reply(cli):
     code, out, err = cli("explain", "--reply", REPLY, "--remote-mta", "mx.example.net")
     assert (code, err) == (0, "")

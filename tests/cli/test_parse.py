@@ -12,16 +12,6 @@ from dsn_processor.errors import RulesError
 HEAVY = {"sqlalchemy", "sqlmodel", "pydantic", "rich", "zstandard", "alembic", "email", "logging", "flufl"}
 
 
-@pytest.fixture
-def put(tmp_path, write_dsn):
-    def write(name="a.eml", **kwargs):
-        path = tmp_path / name
-        path.write_bytes(write_dsn(**kwargs))
-        return path
-
-    return write
-
-
 def lines(out):
     return [json.loads(line) for line in out.splitlines()]
 
