@@ -6,6 +6,7 @@ DsnProcessorError
  |    +-- RulesError
  +-- StoreError
       +-- StoreBusyError
+      +-- StoreFullError
 """
 
 
@@ -31,3 +32,7 @@ class StoreError(DsnProcessorError):
 
 class StoreBusyError(StoreError):
     """Another process holds the database; trying again later helps."""
+
+
+class StoreFullError(StoreError):
+    """No room: on the disk, or in the queue of what is still to be stored."""

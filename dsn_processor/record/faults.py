@@ -1,12 +1,13 @@
 """SQLAlchemy's and the system's errors, told as ours: what happened to which database, and what to do."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
-from dsn_processor.errors import StoreBusyError, StoreError
+from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError
 
 BUSY_ADVICE = "another dsn-processor is writing to it; wait until that ends, or stop it, and run this again"
 
@@ -43,5 +44,8 @@ def store_error(name: str, error: BaseException) -> StoreError:
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusyError(f"{name} is in use: {BUSY_ADVICE}")
     if primary in _ADVICE:
-        return StoreError(f"{name}: {error}: {_ADVICE[primary]}")
+        kind = StoreFullError if primary == sqlite3.SQLITE_FULL else StoreError
+        return kind(f"{name}: {error}: {_ADVICE[primary]}")
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFullError(f"{name}: {error}: {_ADVICE[sqlite3.SQLITE_FULL]}")
     return StoreError(f"{name}: {error}")
