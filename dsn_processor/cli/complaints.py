@@ -8,7 +8,7 @@ def complain(text: object) -> None:
 
     Where nobody listens (closed, a full disk, a pipe's other end gone) nothing is said, and the exit code stays.
     """
-    from dsn_processor.cli.render import safe
+    from dsn_processor.safe import safe
 
     if sys.stderr is None:  # print() would take standard output instead
         return

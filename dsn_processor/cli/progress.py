@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from dsn_processor.cli.complaints import complain
-from dsn_processor.cli.render import safe
+from dsn_processor.safe import safe
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -150,6 +150,6 @@ def _words(answer: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def _complain(result: "Reclassified") -> None:
-    from dsn_processor.cli.render import safe
+    from dsn_processor.safe import safe
 
     print(f"dsn-processor: mail {result.message.id}: {safe(result.error)}", file=sys.stderr)

@@ -1,38 +1,18 @@
 """Tables and text for people. Text of a mail is hostile to terminals: nothing is shown before ``safe`` saw it."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from itertools import chain, islice
 
-from dsn_processor.patterns import pattern
+from dsn_processor.safe import safe
 
-#: Controls (C0, DEL, C1: escape sequences begin there), line separators, bidirectional overrides, invisible
-#: characters, tags and lone surrogates: what moves the cursor, hides text or shows it in another order.
-_UNSAFE = pattern(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 _CUT = 60  # characters of the last column where no terminal tells its width
 _STYLES = {"hard": "red", "block": "magenta", "soft": "yellow"}
 _WIDEST = 34  # of the columns before the last on a terminal
 _NARROWEST = 16  # that the last column is worth showing in
 _GAP = 2  # between columns
 _SAMPLE = 500  # rows that the widths of plain columns are taken from
-
-
-def safe(text: object) -> str:
-    r"""``text`` on one line, safe for a terminal: what is no plain text is shown as ``\x1b``, ``\u202e``, ..."""
-    plain = str(text)
-    return plain if plain.isascii() and plain.isprintable() else _UNSAFE.sub(_shown, plain)
-
-
-def _shown(match: re.Match[str]) -> str:
-    point = ord(match[0])
-    if point <= 0xFF:
-        return f"\\x{point:02x}"
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
 
 
 def is_terminal() -> bool:
