@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dsn_processor import pipeline
+from dsn_processor import bulk, pipeline
 from dsn_processor.errors import UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
@@ -82,9 +82,9 @@ def replay(
         tally.waiting += 1
         tally.count(outcome)
         seen(outcome)
-    batches = (Batch(pipeline.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
+    batches = (Batch(bulk.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
     for prepared in prepare_all(batches, workers):
-        for outcome in pipeline.commit(store, prepared):
+        for outcome in bulk.commit(store, prepared):
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)

@@ -5,8 +5,8 @@
     process   parse -> classify                   (pure, can be done again by anybody, any time)
     record    report and per-recipient events, ONE transaction
 
-take() does both steps for a batch of mails that stay where they came from until it returns. Its three parts serve
-replay, which reads in other processes: sift() and commit() where the store is, prepare() anywhere (workers.py).
+process() is an attempt counted, examine() and finish(); the server does these three in different places. Files to
+replay stay where they are meanwhile: bulk.py takes them in one step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
 from dsn_processor.parse.identity import canonical_address, event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 #: A mail whose processing failed this often, by an exception or a crash, is put aside.
 ATTEMPTS = 2
+#: A mail is put aside, too, whose attempts so many times had no end that anybody saw: the machine or the program went
+#: down, most likely for another reason.
+UNANSWERED = 5
 
+_RECIPIENTS = 1_000  # envelope recipients kept of one mail that comes again and again
 _CLOCKS_DIFFER = timedelta(days=1)
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -38,6 +42,31 @@ class Accepted(NamedTuple):
 
     id: int
     duplicate: bool
+
+
+class Unread(NamedTuple):
+    """A mail to be read, with its ``identity``, met at ``now``."""
+
+    message: InboundMessage
+    identity: str
+    now: datetime
+
+
+class Work(NamedTuple):
+    """An accepted mail whose turn it is: the attempt is counted on disk, and makes ``attempts``."""
+
+    id: int
+    unread: Unread
+    attempts: int
+
+
+class Examined(NamedTuple):
+    """What a mail says, by which rules. ``parsed`` is None where reading it failed: ``error`` says why."""
+
+    parsed: ParsedMessage | None
+    rules: str = ""
+    events: tuple[NewEvent, ...] = ()
+    error: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -54,35 +83,63 @@ class Outcome(NamedTuple):
     error: str | None = None
 
 
-class Unread(NamedTuple):
-    """A mail that is new to the store, with its ``identity``, met at ``now``."""
-
-    message: InboundMessage
-    identity: str
-    now: datetime
-
-
-class Prepared(NamedTuple):
-    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
-    names the rules it was judged by.
-    """
-
-    message: NewMessage
-    parsed: ParsedMessage | None
-    rules: str = ""
-    events: tuple[NewEvent, ...] = ()
-
-
 def accept(store: "Store", message: InboundMessage, *, now: datetime | None = None) -> Accepted:
     """Make one mail ours: when this returns, its bytes are on disk. The same mail again is told, not stored."""
-    new = _new_message(message, identity(message.raw), now or datetime.now(UTC))
+    [accepted], _ = accept_all(store, [message], now=now)
+    return accepted
+
+
+def accept_all(
+    store: "Store", messages: Sequence[InboundMessage], *, begin: int = 0, now: datetime | None = None
+) -> tuple[list[Accepted], list[Work]]:
+    """As ``accept``, many mails in one transaction. An attempt at the first ``begin`` new ones is counted at once: they
+    are the work returned.
+
+    The same mail to somebody else is the same mail: the recipient is added to those that it has, and it is read again.
+    """
+    now = now or datetime.now(UTC)
+    unread: dict[str, Unread] = {}
+    keys = []
+    for message in messages:
+        key = identity(message.raw)
+        keys.append(key)
+        if key in unread:
+            before = unread[key].message
+            message = before._replace(envelope=with_recipients(before.envelope, message.envelope.recipients))
+        unread[key] = Unread(message, key, now)
     with store.transaction():
-        known = store.known([new.identity])
-        if known:
-            store.count_duplicates(1)
-            return Accepted(known[new.identity], duplicate=True)
-        [message_id] = store.add_messages([new])
-    return Accepted(message_id, duplicate=False)
+        known = store.known(list(unread))
+        for key in known:
+            if recipients := unread[key].message.envelope.recipients:
+                _also_for(store, known[key], recipients)
+        fresh = [one for key, one in unread.items() if key not in known]
+        begun = fresh[:begin]
+        ids = store.add_messages(
+            [new_message(one, attempts=1) for one in begun] + [new_message(one) for one in fresh[begin:]]
+        )
+        if len(fresh) < len(messages):
+            store.count_duplicates(len(messages) - len(fresh))
+    new = {one.identity: id_ for one, id_ in zip(fresh, ids, strict=True)}
+    accepted = [
+        Accepted(known[key], duplicate=True)
+        if key in known
+        else Accepted(new[key], duplicate=key in keys[:at])
+        for at, key in enumerate(keys)
+    ]
+    return accepted, [Work(id_, one, 1) for id_, one in zip(ids, begun, strict=False)]
+
+
+def with_recipients(envelope: Envelope, more: Iterable[str]) -> Envelope:
+    """The envelope with these recipients, too, each once."""
+    return envelope._replace(recipients=tuple(dict.fromkeys((*envelope.recipients, *more)))[:_RECIPIENTS])
+
+
+def _also_for(store: "Store", message_id: int, recipients: Iterable[str]) -> None:
+    stored = store.message(message_id)
+    assert stored is not None
+    envelope = with_recipients(stored.envelope, recipients)
+    if envelope != stored.envelope:
+        store.readdress(message_id, envelope)
 
 
 def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outcome:
@@ -93,26 +150,15 @@ def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outc
     raw = store.raw(message_id)
     if message is None or raw is None or message.state is not MessageState.RECEIVED:
         raise LookupError(f"no mail {message_id} waits to be processed")
-    if message.attempts >= ATTEMPTS:
-        error = message.last_error or f"{message.attempts} attempts to process it did not come to an end"
-        return _set_aside(store, message, error, MessageState.QUARANTINED)
+    if error := exhausted(message, ATTEMPTS):
+        with store.transaction():
+            store.set_state(message_id, MessageState.QUARANTINED, error)
+        return Outcome(source=message.source, message_id=message_id, error=error)
     with store.transaction():
         attempts = store.count_attempt(message_id)
-    try:
-        reading = read(raw, message.envelope, rules)
-        events = events_of(reading, message.identity, message.received_at)
-        report = NewReport(
-            message_id=message_id, parsed=reading.parsed, rules=rules_version(rules), events=events
-        )
-        with store.transaction():
-            added = store.add_reports([report])
-            store.set_state(message_id, MessageState.PROCESSED)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a fault of ours in one mail must not stop the others
-        state = MessageState.QUARANTINED if attempts >= ATTEMPTS else MessageState.RECEIVED
-        return _set_aside(store, message, told(error), state)
-    return _outcome(message.source, message_id, reading.parsed.kind, events, added)
+    work = work_of(message, raw, attempts)
+    [outcome] = finish(store, [(work, examine(work.unread, rules))])
+    return outcome
 
 
 def process_pending(store: "Store", rules: Rules | None = None) -> Iterator[Outcome]:
@@ -121,108 +167,82 @@ def process_pending(store: "Store", rules: Rules | None = None) -> Iterator[Outc
         yield process(store, message_id, rules)
 
 
-def take(
-    store: "Store",
-    messages: Sequence[InboundMessage],
-    rules: Rules | None = None,
-    *,
-    now: datetime | None = None,
-) -> list[Outcome]:
-    """Accept and process a batch in one transaction. Mails that are known, or twice in the batch, add nothing."""
-    sifted = sift(store, messages, now=now)
-    return commit(store, [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted])
+def exhausted(message: StoredMessage, unanswered: int) -> str | None:
+    """Why a waiting mail is not tried again, or None: it failed too often, or too many attempts had no end."""
+    if message.attempts >= ATTEMPTS and message.last_error:
+        return message.last_error
+    if message.attempts >= unanswered:
+        return f"{message.attempts} attempts to process it did not come to an end"
+    return None
 
 
-def sift(
-    store: "Store", messages: Sequence[InboundMessage], *, now: datetime | None = None
-) -> list[Unread | Prepared]:
-    """Tell the mails that are still to be read from those that are known already."""
-    now = now or datetime.now(UTC)
-    keys = [identity(message.raw) for message in messages]
-    known = store.known(keys)
-    return [
-        Prepared(message=_new_message(message, key, now, packed=b""), parsed=None)
-        if key in known
-        else Unread(message, key, now)
-        for message, key in zip(messages, keys, strict=True)
-    ]
+def work_of(message: StoredMessage, raw: bytes, attempts: int) -> Work:
+    inbound = InboundMessage(raw, message.source, message.envelope, message.truncated)
+    return Work(message.id, Unread(inbound, message.identity, message.received_at), attempts)
 
 
-def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
-    """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
+def examine(unread: Unread, rules: Rules | None = None) -> Examined:
+    """Parse and judge one mail. Never raises: a fault of ours in one mail must not stop the others."""
     try:
         reading = read(unread.message.raw, unread.message.envelope, rules)
         events = events_of(reading, unread.identity, unread.now)
-    except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
-        return put_aside(unread, told(error))
-    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
-    return Prepared(message=new, parsed=reading.parsed, rules=rules_version(rules), events=events)
+    except Exception as error:  # noqa: BLE001
+        return Examined(None, error=told(error))
+    return Examined(reading.parsed, rules_version(rules), events)
 
 
-def put_aside(unread: Unread, why: str) -> Prepared:
-    """A mail that cannot be read: kept as it is, with the reason."""
-    new = _new_message(unread.message, unread.identity, unread.now, state=MessageState.PROCESSED)
-    return Prepared(message=_quarantined(new, why), parsed=None)
-
-
-def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
-    """Store prepared mails in one transaction; an outcome for each, in order. Where one of them cannot be stored for
-    a fault of ours, it is quarantined and the others are stored without it.
+def finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outcome]:
+    """Store what the mails say, in one transaction; an outcome for each, in order. A mail that failed, or cannot be
+    stored for a fault of ours, waits for its next attempt, or is quarantined where that was its last.
     """
     try:
-        return _commit(store, batch)
+        return _finish(store, done)
     except StoreError:
         raise
     except Exception as error:
-        if len(batch) > 1:
-            return [outcome for prepared in batch for outcome in commit(store, [prepared])]
-        if batch[0].parsed is None:
+        if len(done) > 1:
+            return [outcome for one in done for outcome in finish(store, [one])]
+        work, examined = done[0]
+        if examined.parsed is None:
             raise
-        return _commit(store, [Prepared(message=_quarantined(batch[0].message, told(error)), parsed=None)])
+        return _finish(store, [(work, Examined(None, error=told(error)))])
 
 
-def _commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
+def _finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outcome]:
     with store.transaction():
-        ids = store.known([prepared.message.identity for prepared in batch])
-        fresh = list(
-            {p.message.identity: p for p in reversed(batch) if p.message.identity not in ids}.values()
-        )[::-1]
-        new = dict(
-            zip(
-                (p.message.identity for p in fresh),
-                store.add_messages([p.message for p in fresh]),
-                strict=True,
+        again = store.reported([work.id for work, _ in done])
+        reports = [
+            NewReport(
+                message_id=work.id, parsed=examined.parsed, rules=examined.rules, events=examined.events
             )
+            for work, examined in done
+            if examined.parsed is not None
+        ]
+        added = store.add_reports([report for report in reports if report.message_id not in again])
+        for report in reports:
+            if report.message_id in again:
+                store.replace_report(report)
+        store.set_processed([report.message_id for report in reports])
+        for work, examined in done:
+            if examined.parsed is None:
+                over = work.attempts >= ATTEMPTS
+                state = MessageState.QUARANTINED if over else MessageState.RECEIVED
+                store.set_state(work.id, state, examined.error)
+    return [
+        Outcome(source=work.unread.message.source, message_id=work.id, error=examined.error)
+        if examined.parsed is None
+        else outcome_of(
+            work.unread.message.source,
+            work.id,
+            examined.parsed.kind,
+            () if work.id in again else examined.events,
+            added,
         )
-        added = store.add_reports(
-            [
-                NewReport(
-                    message_id=new[p.message.identity],
-                    parsed=p.parsed,
-                    rules=p.rules,
-                    events=p.events,
-                )
-                for p in fresh
-                if p.parsed is not None
-            ]
-        )
-        if len(fresh) < len(batch):
-            store.count_duplicates(len(batch) - len(fresh))
-    first = set(map(id, fresh))
-    ids.update(new)
-    return [_committed(p, ids[p.message.identity], added, duplicate=id(p) not in first) for p in batch]
+        for work, examined in done
+    ]
 
 
-def _committed(prepared: Prepared, message_id: int, added: set[str], *, duplicate: bool) -> Outcome:
-    message, parsed = prepared.message, prepared.parsed
-    if duplicate:
-        return Outcome(source=message.source, message_id=message_id, duplicate=True)
-    if parsed is None:
-        return Outcome(source=message.source, message_id=message_id, error=message.last_error)
-    return _outcome(message.source, message_id, parsed.kind, prepared.events, added)
-
-
-def _outcome(
+def outcome_of(
     source: str, message_id: int, kind: Kind, events: Iterable[NewEvent], added: set[str]
 ) -> Outcome:
     """``added`` loses what is told here: an event that two mails of a batch bring is the first one's."""
@@ -237,14 +257,15 @@ def _outcome(
     return Outcome(source=source, message_id=message_id, kind=kind, events=tuple(mine), repeated=repeated)
 
 
-def _new_message(
-    message: InboundMessage,
-    key: str,
-    now: datetime,
+def new_message(
+    unread: Unread,
     *,
     state: MessageState = MessageState.RECEIVED,
+    attempts: int = 0,
     packed: bytes | None = None,
+    error: str | None = None,
 ) -> NewMessage:
+    message, key, now = unread
     return NewMessage(
         identity=key,
         received_at=now,
@@ -255,7 +276,8 @@ def _new_message(
         codec=CODEC,
         packed=pack(message.raw) if packed is None else packed,
         state=state,
-        attempts=0 if state is MessageState.RECEIVED else 1,
+        attempts=attempts,
+        last_error=error,
     )
 
 
@@ -300,16 +322,6 @@ def _instant(text: str) -> datetime | None:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _set_aside(store: "Store", message: StoredMessage, error: str, state: MessageState) -> Outcome:
-    with store.transaction():
-        store.set_state(message.id, state, error)
-    return Outcome(source=message.source, message_id=message.id, error=error)
-
-
-def _quarantined(message: NewMessage, error: str) -> NewMessage:
-    return message._replace(state=MessageState.QUARANTINED, last_error=error)
 
 
 def told(error: Exception) -> str:

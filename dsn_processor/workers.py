@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from dsn_processor.bulk import Prepared, prepare, put_aside
 from dsn_processor.errors import DsnProcessorError
-from dsn_processor.pipeline import Prepared, Unread, prepare, put_aside
+from dsn_processor.pipeline import Unread
 from dsn_processor.reading import Rules, expect_many
 
 _MEMORY = 4 * 2**30  # bytes of address space of a worker

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from dsn_processor import pipeline
+from dsn_processor.bulk import take
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
-from dsn_processor.pipeline import accept, process, process_pending, take
+from dsn_processor.pipeline import accept, process, process_pending
 from dsn_processor.reading import read
 from dsn_processor.record.store import Store
 from dsn_processor.terms import Kind, MessageState
@@ -189,7 +190,9 @@ def test_process_puts_a_mail_aside_after_two_failures(store, write_dsn, monkeypa
 
 def test_processing_is_all_or_nothing(store, write_dsn, monkeypatch):
     message_id = accept(store, inbound(write_dsn())).id
-    monkeypatch.setattr(Store, "set_state", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+    monkeypatch.setattr(
+        Store, "set_processed", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full"))
+    )
     with pytest.raises(StoreError):
         process(store, message_id)
     monkeypatch.undo()
@@ -200,7 +203,7 @@ def test_processing_is_all_or_nothing(store, write_dsn, monkeypatch):
 
 DIE = """
 import os, signal, sys
-from dsn_processor import pipeline
+from dsn_processor import bulk, pipeline
 from dsn_processor.facts import InboundMessage
 from dsn_processor.record.store import Store
 
@@ -218,7 +221,7 @@ if sys.argv[2] == "processing":
     pipeline.process(store, accepted.id)
 if sys.argv[2] == "taking":
     Store.add_reports = die
-    pipeline.take(store, [message])
+    bulk.take(store, [message])
 if sys.argv[2] == "again":
     pipeline.read = die
     list(pipeline.process_pending(store))

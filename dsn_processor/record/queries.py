@@ -1,7 +1,7 @@
 """The statements that read. Typed facts come out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select
 from sqlalchemy.engine import Connection
@@ -12,6 +12,8 @@ from dsn_processor.record.packing import unpack
 from dsn_processor.record.rows import LOOKUP_LIMIT, event_fact, message_fact, parsed_fact
 from dsn_processor.record.tables import metadata
 from dsn_processor.terms import Kind, MessageState
+
+_Value = TypeVar("_Value")
 
 _PARAMETERS = 10_000  # a statement of SQLite 3.32 and later takes 32,766
 _PAGE = 500
@@ -33,6 +35,9 @@ _events = (
 _SOME: BindParameter[Any] = bindparam("identities", expanding=True)
 _KNOWN_MAILS = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(_SOME))
 _KNOWN_EVENTS = select(_event.c.identity).where(_event.c.identity.in_(_SOME))
+_REPORTED = select(_report.c.message_id).where(
+    _report.c.message_id.in_(bindparam("messages", expanding=True))
+)
 _EARLIER_EVENTS = _KNOWN_EVENTS.where(_event.c.message_id < bindparam("before"))
 WITH_IDENTITY = _event.c.identity.in_(_SOME)
 
@@ -63,6 +68,20 @@ def events_earlier(connection: Connection, identities: Sequence[str], message_id
 def message(connection: Connection, message_id: int) -> StoredMessage | None:
     row = connection.execute(select(*_message_columns).where(_message.c.id == message_id)).one_or_none()
     return None if row is None else message_fact(row)
+
+
+def waiting(connection: Connection, limit: int, besides: Collection[int]) -> list[StoredMessage]:
+    """Asks for as many more as are ``besides``: those are few, and most of them the oldest."""
+    wanted = select(*_message_columns).where(_message.c.state == MessageState.RECEIVED.value)
+    rows = connection.execute(wanted.order_by(_message.c.id).limit(limit + len(besides)))
+    return [message_fact(row) for row in rows if row.id not in besides][:limit]
+
+
+def reported(connection: Connection, message_ids: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for part in parts(message_ids):
+        found.update(connection.scalars(_REPORTED, {"messages": part}))
+    return found
 
 
 def raw(connection: Connection, message_id: int) -> bytes | None:
@@ -153,7 +172,7 @@ def _tally(connection: Connection, column: ColumnElement[str]) -> Mapping[str, i
     return {row[0]: row[1] for row in connection.execute(wanted)}
 
 
-def parts(identities: Sequence[str]) -> Iterator[Sequence[str]]:
+def parts(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
     """Portions that one statement can take."""
-    for start in range(0, len(identities), _PARAMETERS):
-        yield identities[start : start + _PARAMETERS]
+    for start in range(0, len(values), _PARAMETERS):
+        yield values[start : start + _PARAMETERS]

@@ -1,6 +1,6 @@
 """The store: facts go in, facts come out; sessions, rows and SQL stay in this room."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +9,7 @@ from typing import Self
 from sqlalchemy.engine import Connection
 
 from dsn_processor.errors import StoreError
+from dsn_processor.facts import Envelope
 from dsn_processor.record import queries, schema, sqlite, writing
 from dsn_processor.record.changes import Changes, compare
 from dsn_processor.record.entries import (
@@ -109,12 +110,23 @@ class Store:
         """What ``new`` would change in ``stored``; its events are those that no other mail holds."""
         return compare(stored, new)
 
+    def readdress(self, message_id: int, envelope: Envelope) -> None:
+        """Keep a mail with another envelope; one that was processed waits to be processed again."""
+        writing.readdress(self._connection, message_id, envelope)
+
     def count_duplicates(self, number: int) -> None:
         writing.count(self._connection, "duplicates", number)
 
     def count_attempt(self, message_id: int) -> int:
         """Count one more attempt at a mail. Returns how many that makes."""
         return writing.count_attempt(self._connection, message_id)
+
+    def claim(self, message_ids: Sequence[int]) -> None:
+        """Count one more attempt at each of these mails."""
+        writing.claim(self._connection, message_ids)
+
+    def set_processed(self, message_ids: Sequence[int]) -> None:
+        writing.set_processed(self._connection, message_ids)
 
     def set_state(self, message_id: int, state: MessageState, error: str | None = None) -> None:
         writing.set_state(self._connection, message_id, state, error)
@@ -138,6 +150,16 @@ class Store:
     def message(self, message_id: int) -> StoredMessage | None:
         with self._reading() as connection:
             return queries.message(connection, message_id)
+
+    def waiting(self, limit: int, besides: Collection[int] = ()) -> list[StoredMessage]:
+        """The oldest mails that wait to be processed, without those ``besides``."""
+        with self._reading() as connection:
+            return queries.waiting(connection, limit, besides)
+
+    def reported(self, message_ids: Sequence[int]) -> set[int]:
+        """Of these mails, those that have a report."""
+        with self._reading() as connection:
+            return queries.reported(connection, message_ids)
 
     def raw(self, message_id: int) -> bytes | None:
         """The mail's bytes exactly as they came."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from dsn_processor.facts import Envelope
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
 from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
 from dsn_processor.record.rows import event_row, message_row, report_row
@@ -16,6 +17,11 @@ _counter = metadata.tables["counter"]
 _event = metadata.tables["recipient_event"]
 _message = metadata.tables["message"]
 _report = metadata.tables["report"]
+
+# Built once, and given a row a mail.
+_ONE = update(_message).where(_message.c.id == bindparam("message"))
+_CLAIM = _ONE.values(attempts=_message.c.attempts + 1)
+_PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
 
 
 def add_messages(connection: Connection, messages: Sequence[NewMessage]) -> list[int]:
@@ -73,6 +79,26 @@ def count(connection: Connection, name: str, number: int) -> int:
 def count_attempt(connection: Connection, message_id: int) -> int:
     raised = update(_message).where(_message.c.id == message_id).values(attempts=_message.c.attempts + 1)
     return int(connection.execute(raised.returning(_message.c.attempts)).scalar_one())
+
+
+def claim(connection: Connection, message_ids: Sequence[int]) -> None:
+    connection.execute(_CLAIM, [{"message": message_id} for message_id in message_ids])
+
+
+def set_processed(connection: Connection, message_ids: Sequence[int]) -> None:
+    if message_ids:
+        connection.execute(_PROCESSED, [{"message": message_id} for message_id in message_ids])
+
+
+def readdress(connection: Connection, message_id: int, envelope: Envelope) -> None:
+    connection.execute(
+        update(_message)
+        .where(_message.c.id == message_id)
+        .values(envelope_sender=envelope.sender, envelope_recipients=envelope.recipients or None)
+    )
+    again = {"state": MessageState.RECEIVED.value, "attempts": 0, "last_error": None}
+    was_read = _message.c.state == MessageState.PROCESSED.value
+    connection.execute(update(_message).where(_message.c.id == message_id, was_read).values(again))
 
 
 def set_state(connection: Connection, message_id: int, state: MessageState, error: str | None) -> None:

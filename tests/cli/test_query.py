@@ -10,11 +10,13 @@ import pytest
 from jsonschema import validate
 
 from dsn_processor import pipeline
+from dsn_processor.bulk import take
 from dsn_processor.cli import main
-from dsn_processor.cli.render import plain_lines, safe
+from dsn_processor.cli.render import plain_lines
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
-from dsn_processor.pipeline import accept, take
+from dsn_processor.pipeline import accept
 from dsn_processor.record.store import Store
+from dsn_processor.safe import safe
 from dsn_processor.terms import Action, Kind
 
 SCHEMA = Path(__file__).parents[2] / "docs/parse.schema.json"

@@ -5,9 +5,10 @@ import sqlite3
 import pytest
 
 from dsn_processor import pipeline, reclassify
+from dsn_processor.bulk import take
 from dsn_processor.cli import main
 from dsn_processor.facts import InboundMessage, Reading
-from dsn_processor.pipeline import accept, take
+from dsn_processor.pipeline import accept
 from dsn_processor.reading import read
 from dsn_processor.record.store import Store
 

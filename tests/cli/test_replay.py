@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from dsn_processor import app, pipeline
+from dsn_processor import app, bulk, pipeline
 from dsn_processor.cli import replay as replay_command
 from dsn_processor.errors import StoreError
 from dsn_processor.intake.items import PassedOver, Skipped
@@ -246,7 +246,7 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
     for n in range(6):
         put(n)
     monkeypatch.setattr(app, "BATCH_MAILS", 2)
-    real = pipeline.commit
+    real = bulk.commit
     batches = []
 
     def failing(*args):
@@ -255,7 +255,7 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
             raise StoreError("the disk is full: make room, and run it again")
         return real(*args)
 
-    monkeypatch.setattr(pipeline, "commit", failing)
+    monkeypatch.setattr(bulk, "commit", failing)
     assert replay(mails) == (4, "", "dsn-processor: the disk is full: make room, and run it again\n")
     assert stats(cli, url)["mails"] == 4
     monkeypatch.undo()
@@ -295,7 +295,7 @@ def test_a_mail_that_meets_a_fault_of_ours_is_kept(replay, put, mails, url, cli,
 
 def test_a_fault_elsewhere_shows_where(replay, put, mails, monkeypatch):
     put(1)
-    monkeypatch.setattr(pipeline, "commit", lambda *_: 1 / 0)
+    monkeypatch.setattr(bulk, "commit", lambda *_: 1 / 0)
     code, _, err = replay(mails)
     assert code == 1
     assert "Traceback" in err
@@ -307,7 +307,7 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     monkeypatch.setattr(app, "BATCH_BYTES", 5000)
     sizes = []
     monkeypatch.setattr(
-        pipeline,
+        bulk,
         "commit",
         lambda _, batch: sizes.append([one.message.size for one in batch]) or [],
     )
@@ -341,16 +341,16 @@ def start(*args, program=("-m", "dsn_processor"), **kwargs):
 #: Comes to rest before the third batch is stored.
 RESTING = """
 import signal, sys
-from dsn_processor import pipeline
+from dsn_processor import bulk
 from dsn_processor.cli import main
-real, taken = pipeline.commit, []
+real, taken = bulk.commit, []
 def commit(store, batch):
     taken.append(batch)
     if len(taken) == 3:
         print("resting", file=sys.stderr, flush=True)
         signal.pause()
     return real(store, batch)
-pipeline.commit = commit
+bulk.commit = commit
 sys.exit(main())
 """
 

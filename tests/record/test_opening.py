@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dsn_processor.bulk import take
 from dsn_processor.errors import ConfigurationError, StoreBusyError, StoreError
 from dsn_processor.facts import InboundMessage
-from dsn_processor.pipeline import take
 from dsn_processor.record.store import Store
 
 

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsn_processor import pipeline
+from dsn_processor.bulk import take
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import (
     Block,
@@ -18,7 +19,6 @@ from dsn_processor.facts import (
     ReturnedMessage,
     Verdict,
 )
-from dsn_processor.pipeline import take
 from dsn_processor.record import packing
 from dsn_processor.record.entries import EventFilter
 from dsn_processor.record.store import Store

@@ -1,0 +1,130 @@
+"""Many mails at once, that stay where they came from until they are stored: accept and process in one transaction.
+
+take() does it all. Its three parts serve replay, which reads in other processes: sift() and commit() where the store
+is, prepare() anywhere (workers.py).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from dsn_processor.errors import StoreError
+from dsn_processor.facts import InboundMessage, ParsedMessage
+from dsn_processor.parse.identity import identity
+from dsn_processor.pipeline import Outcome, Unread, examine, new_message, outcome_of, told
+from dsn_processor.reading import Rules
+from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
+from dsn_processor.terms import MessageState
+
+if TYPE_CHECKING:
+    from dsn_processor.record.store import Store  # a worker that only prepares needs no SQL
+
+
+class Prepared(NamedTuple):
+    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
+    names the rules it was judged by.
+    """
+
+    message: NewMessage
+    parsed: ParsedMessage | None
+    rules: str = ""
+    events: tuple[NewEvent, ...] = ()
+
+
+def take(
+    store: "Store",
+    messages: Sequence[InboundMessage],
+    rules: Rules | None = None,
+    *,
+    now: datetime | None = None,
+) -> list[Outcome]:
+    """Accept and process a batch in one transaction. Mails that are known, or twice in the batch, add nothing."""
+    sifted = sift(store, messages, now=now)
+    return commit(store, [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted])
+
+
+def sift(
+    store: "Store", messages: Sequence[InboundMessage], *, now: datetime | None = None
+) -> list[Unread | Prepared]:
+    """Tell the mails that are still to be read from those that are known already."""
+    now = now or datetime.now(UTC)
+    keys = [identity(message.raw) for message in messages]
+    known = store.known(keys)
+    return [
+        Prepared(message=new_message(unread, packed=b""), parsed=None) if unread.identity in known else unread
+        for unread in (Unread(message, key, now) for message, key in zip(messages, keys, strict=True))
+    ]
+
+
+def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
+    """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
+    examined = examine(unread, rules)
+    if examined.parsed is None:
+        return put_aside(unread, examined.error or "")
+    new = new_message(unread, state=MessageState.PROCESSED, attempts=1)
+    return Prepared(message=new, parsed=examined.parsed, rules=examined.rules, events=examined.events)
+
+
+def put_aside(unread: Unread, why: str) -> Prepared:
+    """A mail that cannot be read: kept as it is, with the reason."""
+    return Prepared(
+        message=new_message(unread, state=MessageState.QUARANTINED, attempts=1, error=why), parsed=None
+    )
+
+
+def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
+    """Store prepared mails in one transaction; an outcome for each, in order. Where one of them cannot be stored for
+    a fault of ours, it is quarantined and the others are stored without it.
+    """
+    try:
+        return _commit(store, batch)
+    except StoreError:
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            return [outcome for prepared in batch for outcome in commit(store, [prepared])]
+        if batch[0].parsed is None:
+            raise
+        aside = batch[0].message._replace(state=MessageState.QUARANTINED, last_error=told(error))
+        return _commit(store, [Prepared(message=aside, parsed=None)])
+
+
+def _commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
+    with store.transaction():
+        ids = store.known([prepared.message.identity for prepared in batch])
+        fresh = list(
+            {p.message.identity: p for p in reversed(batch) if p.message.identity not in ids}.values()
+        )[::-1]
+        new = dict(
+            zip(
+                (p.message.identity for p in fresh),
+                store.add_messages([p.message for p in fresh]),
+                strict=True,
+            )
+        )
+        added = store.add_reports(
+            [
+                NewReport(
+                    message_id=new[p.message.identity],
+                    parsed=p.parsed,
+                    rules=p.rules,
+                    events=p.events,
+                )
+                for p in fresh
+                if p.parsed is not None
+            ]
+        )
+        if len(fresh) < len(batch):
+            store.count_duplicates(len(batch) - len(fresh))
+    first = set(map(id, fresh))
+    ids.update(new)
+    return [_committed(p, ids[p.message.identity], added, duplicate=id(p) not in first) for p in batch]
+
+
+def _committed(prepared: Prepared, message_id: int, added: set[str], *, duplicate: bool) -> Outcome:
+    message, parsed = prepared.message, prepared.parsed
+    if duplicate:
+        return Outcome(source=message.source, message_id=message_id, duplicate=True)
+    if parsed is None:
+        return Outcome(source=message.source, message_id=message_id, error=message.last_error)
+    return outcome_of(message.source, message_id, parsed.kind, prepared.events, added)
