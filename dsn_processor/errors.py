@@ -4,10 +4,15 @@ DsnProcessorError
  +-- UsageError
  +-- ConfigurationError
  |    +-- RulesError
+ |    +-- SettingsError
  +-- StoreError
       +-- StoreBusyError
       +-- StoreFullError
+      +-- StoreMovedError
+      +-- MailDamagedError
 """
+
+from collections.abc import Iterable
 
 
 class DsnProcessorError(Exception):
@@ -26,6 +31,14 @@ class RulesError(ConfigurationError):
     """A rules file has a row that cannot be used; the text names file and row."""
 
 
+class SettingsError(ConfigurationError):
+    """Settings cannot be used. ``problems`` are all that were found, each a sentence that says where and what to do."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
 class StoreError(DsnProcessorError):
     """The database cannot be opened, read or written."""
 
@@ -36,3 +49,11 @@ class StoreBusyError(StoreError):
 
 class StoreFullError(StoreError):
     """No room: on the disk, or in the queue of what is still to be stored."""
+
+
+class StoreMovedError(StoreError):
+    """The database's file was moved, removed or replaced while it was in use."""
+
+
+class MailDamagedError(StoreError):
+    """One stored mail cannot be had back."""

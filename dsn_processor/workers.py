@@ -7,26 +7,30 @@ ends a worker alone, too, is put aside.
 
 import os
 import pickle
+import resource
+import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from multiprocessing.connection import Connection, Pipe
+from time import process_time
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from dsn_processor.bulk import Prepared, prepare, put_aside
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.pipeline import Unread
 from dsn_processor.reading import Rules, expect_many
 
-_MEMORY = 4 * 2**30  # bytes of address space of a worker
+_MEMORY = 4 * 2**30  # bytes of address space of a worker that reads files: they may hold mails of 100 MB
 _FEW = 4  # batches that are read sooner than two processes start
 _START_SECONDS = 60.0
 _PATIENCE = 60.0  # seconds for an answer, and so many more for each mail of the batch
 _PATIENCE_PER_MAIL = 0.5
+_NO_ANSWER = "no answer in time"
 
 
 class Batch(NamedTuple):
@@ -73,7 +77,7 @@ def _in_order(workers: Sequence["Worker"], batches: Iterable[Batch]) -> Iterator
         else:
             worker, before = busy.popleft()
             answer = _answer(worker, before)
-        worker.send(batch.unread(), batch.rules)
+        worker.send(prepare, batch.unread(), batch.rules)
         busy.append((worker, batch))
         if answer is not None:
             yield answer
@@ -86,28 +90,36 @@ def _answer(worker: "Worker", batch: Batch) -> list[Prepared]:
     unread = batch.unread()
     try:
         return batch.with_read(worker.receive(len(unread)))
-    except _WorkerDiedError:
+    except WorkerDiedError:
         worker.start()
         return batch.with_read([_alone(worker, one, batch.rules) for one in unread])
 
 
 def _alone(worker: "Worker", unread: Unread, rules: Rules | None) -> Prepared:
     try:
-        worker.send([unread], rules)
-        return worker.receive(1)[0]
-    except _WorkerDiedError as error:
+        worker.send(prepare, [unread], rules)
+        [prepared] = worker.receive(1)
+        return cast("Prepared", prepared)
+    except WorkerDiedError as error:
         worker.start()
         return put_aside(unread, f"twice reading it did not come to an end: {error}")
 
 
-class _WorkerDiedError(Exception):
-    """The worker ended, or had to be ended; says how."""
+class WorkerDiedError(Exception):
+    """The worker ended, or had to be ended; says how. ``late``: it had used up its time."""
+
+    def __init__(self, how: str, *, late: bool = False) -> None:
+        super().__init__(how)
+        self.late = late
 
 
 class Worker:
-    """One process that prepares mails. Use as a context manager; raises DsnProcessorError where none can be started."""
+    """One process that reads mails: it may use ``memory`` bytes of address space, and ``cpu_seconds`` for a mail (None:
+    any number). Use as a context manager, or end it by ``kill``. Raises DsnProcessorError where none can be started.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory: int = _MEMORY, cpu_seconds: int | None = None) -> None:
+        self._bounds = memory, cpu_seconds
         self.start()
 
     def start(self) -> None:
@@ -115,7 +127,10 @@ class Worker:
         self._pipe, theirs = Pipe()
         with theirs:
             # Not multiprocessing's own start: that would import the caller's main module again.
-            program = f"import sys; sys.path[:] = {sys.path!r}; from dsn_processor.workers import work; work({theirs.fileno()})"
+            call = f"work({theirs.fileno()}, *{self._bounds!r})"
+            program = (
+                f"import sys; sys.path[:] = {sys.path!r}; from dsn_processor.workers import work; {call}"
+            )
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
                 [sys.executable, "-P", "-c", program],
                 stdin=subprocess.DEVNULL,
@@ -125,16 +140,20 @@ class Worker:
         self._ready = False
         self._rules: Rules | None = None
 
-    def send(self, unread: Sequence[Unread], rules: Rules | None) -> None:
-        """Hand over mails, and the rules where they changed. Where the worker is gone, ``receive`` will tell."""
-        self._await_ready()
+    def send(
+        self, task: Callable[[Unread, Rules | None], Any], unread: Sequence[Unread], rules: Rules | None
+    ) -> None:
+        """Have ``task``, a function of a module, done for each mail; the rules go along where they changed. Where the
+        worker is gone, ``receive`` will tell.
+        """
+        self.await_ready()
         changed = rules is not self._rules
         self._rules = rules
-        words = pickle.dumps((changed, rules if changed else None, unread), pickle.HIGHEST_PROTOCOL)
+        words = pickle.dumps((task, changed, rules if changed else None, unread), pickle.HIGHEST_PROTOCOL)
         with suppress(OSError):
             self._pipe.send_bytes(words)
 
-    def _await_ready(self) -> None:
+    def await_ready(self) -> None:
         """A worker that cannot even start is no mail's fault."""
         if self._ready:
             return
@@ -145,15 +164,16 @@ class Worker:
         if not self._ready:
             raise DsnProcessorError(f"a worker process did not start ({self._end()}): try --workers 1")
 
-    def receive(self, mails: int) -> list[Prepared]:
-        """The answer to the batch of so many ``mails``. Raises _WorkerDiedError."""
+    def receive(self, mails: int) -> list[Any]:
+        """What the task gave for each of so many ``mails``. Raises WorkerDiedError."""
         try:
             if self._pipe.poll(_PATIENCE + _PATIENCE_PER_MAIL * mails):
-                answer: list[Prepared] = pickle.loads(self._pipe.recv_bytes())  # noqa: S301  our own process wrote it
+                answer: list[Any] = pickle.loads(self._pipe.recv_bytes())  # noqa: S301  our own process wrote it
                 return answer
         except (EOFError, OSError):
             pass
-        raise _WorkerDiedError(self._end())
+        how = self._end()
+        raise WorkerDiedError(how, late=how in {_NO_ANSWER, f"signal {signal.SIGXCPU:d}"})
 
     def _end(self) -> str:
         """End the process where it still runs, and say how it ended."""
@@ -163,8 +183,15 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            return "no answer in time"
+            return _NO_ANSWER
         return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -172,18 +199,13 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pipe.close()
-        self._process.kill()
-        self._process.wait()
+        self.kill()
 
 
-def work(descriptor: int) -> None:
+def work(descriptor: int, memory: int, cpu_seconds: int | None) -> None:
     """What a worker does: answer batches until the parent is gone."""
-    import resource  # noqa: PLC0415
-
-    most = resource.getrlimit(resource.RLIMIT_AS)[1]  # nobody may raise it
-    memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    _bound(resource.RLIMIT_AS, memory)
+    _bound(resource.RLIMIT_CORE, 0)  # of a mail that ends us: its words are on disk already
     expect_many()
     with (
         Connection(descriptor) as pipe,
@@ -192,7 +214,15 @@ def work(descriptor: int) -> None:
         pipe.send_bytes(b"ready")
         rules: Rules | None = None
         while True:
-            changed, given, unread = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
+            task, changed, given, unread = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
             rules = given if changed else rules
-            answer = [prepare(one, rules) for one in unread]
+            if cpu_seconds is not None:
+                _bound(resource.RLIMIT_CPU, int(process_time()) + cpu_seconds + len(unread))
+            answer = [task(one, rules) for one in unread]
             pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+
+
+def _bound(what: int, soft: int) -> None:
+    """Lower a limit; what is beyond the hard one nobody may have."""
+    most = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (soft if most == resource.RLIM_INFINITY else min(soft, most), most))

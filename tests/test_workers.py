@@ -158,7 +158,7 @@ PARENT = """
 import time
 from dsn_processor.workers import Worker
 worker = Worker()
-worker._await_ready()
+worker.await_ready()
 print(worker._process.pid, flush=True)
 time.sleep(60)
 """

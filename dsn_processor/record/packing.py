@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import zstandard
 
-from dsn_processor.errors import StoreError
+from dsn_processor.errors import MailDamagedError
 
 CODEC = "zstd"
 _LEVEL = 1  # level 3 takes half as long again and saves 2 % on reports
@@ -25,15 +25,19 @@ def pack(raw: bytes) -> bytes:
 
 
 def unpack(codec: str, packed: bytes, size: int) -> bytes:
-    """The bytes as they came; ``size`` is how many they were. Raises StoreError where they cannot be had back."""
+    """The bytes as they came; ``size`` is how many they were. Raises MailDamagedError where they cannot be had back."""
     if codec != CODEC:
-        raise StoreError(f"a mail is kept as {codec!r}, which this program cannot read: a newer one wrote it")
+        raise MailDamagedError(
+            f"a mail is kept as {codec!r}, which this program cannot read: a newer one wrote it"
+        )
     try:
         raw = _decompressor().decompress(packed, max_output_size=size)
     except zstandard.ZstdError as error:
-        raise StoreError(f"a stored mail is damaged ({error}): restore the database from a backup") from error
+        raise MailDamagedError(
+            f"a stored mail is damaged ({error}): restore the database from a backup"
+        ) from error
     if len(raw) != size:
-        raise StoreError(
+        raise MailDamagedError(
             f"a stored mail is damaged ({len(raw)} of {size} bytes): restore the database from a backup"
         )
     return raw

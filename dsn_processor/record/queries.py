@@ -1,6 +1,7 @@
 """The statements that read. Typed facts come out."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select
@@ -75,6 +76,21 @@ def waiting(connection: Connection, limit: int, besides: Collection[int]) -> lis
     wanted = select(*_message_columns).where(_message.c.state == MessageState.RECEIVED.value)
     rows = connection.execute(wanted.order_by(_message.c.id).limit(limit + len(besides)))
     return [message_fact(row) for row in rows if row.id not in besides][:limit]
+
+
+def backlog(connection: Connection) -> tuple[int, datetime | None]:
+    waits = _message.c.state == MessageState.RECEIVED.value
+    number = count_messages(connection, MessageState.RECEIVED)
+    if not number:
+        return 0, None
+    return number, connection.scalar(
+        select(_message.c.received_at).where(waits).order_by(_message.c.id).limit(1)
+    )
+
+
+def count_messages(connection: Connection, state: MessageState) -> int:
+    wanted = select(func.count()).select_from(_message).where(_message.c.state == state.value)
+    return connection.scalar(wanted) or 0
 
 
 def reported(connection: Connection, message_ids: Sequence[int]) -> set[int]:

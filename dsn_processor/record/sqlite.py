@@ -26,6 +26,7 @@ from dsn_processor.record.faults import BUSY_ADVICE, told
 _SHAPE = "give it as sqlite:///relative/path.db or sqlite:////absolute/path.db"
 _BUSY_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_CHECKED_BYTES = 256 * 2**20
 
 _PRAGMAS = ("foreign_keys=ON", "mmap_size=0")
 _WRITER_PRAGMAS = (
@@ -56,7 +57,7 @@ def file_of(url: str) -> Path:
 
 
 def make_file(path: Path) -> None:
-    """Make the empty database, readable by its owner alone, before SQLite would make it readable by all."""
+    """Where there is none, make the empty database, readable by its owner alone, before SQLite would make it readable by all."""
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} does not exist: make it, or name another file")
     if path.is_dir():
@@ -145,6 +146,15 @@ def use_wal(connection: Connection) -> None:
     assert driver is not None
     driver.execute("PRAGMA page_size=8192")  # of a new file: mails fill larger pages better
     driver.execute("PRAGMA journal_mode=WAL")
+
+
+def check_sound(connection: Connection, path: Path) -> None:
+    """Raise StoreError where SQLite finds the file damaged. A large one is not looked through: that takes minutes."""
+    if path.stat().st_size > _CHECKED_BYTES:
+        return
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise StoreError(f"{path}: the database is damaged ({found}); restore it from a backup")
 
 
 def disconnect(connection: Connection) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy.engine import Connection
 
-from dsn_processor.errors import StoreError
+from dsn_processor.errors import StoreMovedError
 from dsn_processor.facts import Envelope
 from dsn_processor.record import queries, schema, sqlite, writing
 from dsn_processor.record.changes import Changes, compare
@@ -40,8 +41,9 @@ class Store:
         self.name = str(path)
 
     @classmethod
-    def open(cls, url: str, *, wait: float = 5.0, readonly: bool = False) -> Self:
-        """Open the database at ``url`` (sqlite:///path), made and brought up to date where needed.
+    def open(cls, url: str, *, wait: float = 5.0, readonly: bool = False, again: bool = False) -> Self:
+        """Open the database at ``url`` (sqlite:///path), made and brought up to date where needed. To open it ``again``
+        after a fault makes nothing, and has it looked through.
 
         A writer waits up to ``wait`` seconds for another one to end, then raises StoreBusyError. A reader makes and
         changes nothing. Raises ConfigurationError on a URL that cannot be used.
@@ -51,7 +53,10 @@ class Store:
             if readonly:
                 sqlite.check_file(path)
             else:
-                sqlite.make_file(path)
+                if again:
+                    sqlite.check_file(path)
+                else:
+                    sqlite.make_file(path)
                 opening.enter_context(sqlite.writer_lock(path, wait))
             with told(str(path)):
                 connection = sqlite.connect(path, readonly=readonly)
@@ -62,6 +67,9 @@ class Store:
                 else:
                     sqlite.use_wal(connection)
                     schema.bring_up_to_date(connection, found, str(path))
+                if again:
+                    with connection.begin():
+                        sqlite.check_sound(connection, path)
             return cls(connection, path, opening.pop_all())
 
     def close(self) -> None:
@@ -84,10 +92,15 @@ class Store:
         with told(self.name), self._connection.begin():
             yield
             if sqlite.inode(self._path) != self._inode:
-                raise StoreError(
+                raise StoreMovedError(
                     f"{self.name} was moved, removed or replaced while in use; nothing of the last step was stored: "
                     "run this again once the right file is in its place"
                 )
+
+    def probe(self) -> None:
+        """Write something that means nothing, and have it synced. Raises StoreError where that fails."""
+        with self.transaction():
+            self.count_duplicates(0)
 
     def add_messages(self, messages: Sequence[NewMessage]) -> list[int]:
         """Store mails whose identities are new, and distinct among themselves. Returns their ids, in order."""
@@ -125,6 +138,14 @@ class Store:
         """Count one more attempt at each of these mails."""
         writing.claim(self._connection, message_ids)
 
+    def unclaim(self, message_ids: Sequence[int]) -> None:
+        """Take back an attempt that was counted and did not begin."""
+        writing.unclaim(self._connection, message_ids)
+
+    def release(self, message_ids: Sequence[int]) -> None:
+        """Have mails wait to be processed, as if they had never been tried."""
+        writing.release(self._connection, message_ids)
+
     def set_processed(self, message_ids: Sequence[int]) -> None:
         writing.set_processed(self._connection, message_ids)
 
@@ -155,6 +176,15 @@ class Store:
         """The oldest mails that wait to be processed, without those ``besides``."""
         with self._reading() as connection:
             return queries.waiting(connection, limit, besides)
+
+    def backlog(self) -> tuple[int, datetime | None]:
+        """How many mails wait to be processed, and when the oldest of them came."""
+        with self._reading() as connection:
+            return queries.backlog(connection)
+
+    def count_quarantined(self) -> int:
+        with self._reading() as connection:
+            return queries.count_messages(connection, MessageState.QUARANTINED)
 
     def reported(self, message_ids: Sequence[int]) -> set[int]:
         """Of these mails, those that have a report."""

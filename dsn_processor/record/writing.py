@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import Envelope
@@ -21,6 +21,8 @@ _report = metadata.tables["report"]
 # Built once, and given a row a mail.
 _ONE = update(_message).where(_message.c.id == bindparam("message"))
 _CLAIM = _ONE.values(attempts=_message.c.attempts + 1)
+_UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
+_RELEASE = _ONE.values(state=MessageState.RECEIVED.value, attempts=0, last_error=None)
 _PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
 
 
@@ -82,12 +84,24 @@ def count_attempt(connection: Connection, message_id: int) -> int:
 
 
 def claim(connection: Connection, message_ids: Sequence[int]) -> None:
-    connection.execute(_CLAIM, [{"message": message_id} for message_id in message_ids])
+    _each(connection, _CLAIM, message_ids)
+
+
+def unclaim(connection: Connection, message_ids: Sequence[int]) -> None:
+    _each(connection, _UNCLAIM, message_ids)
+
+
+def release(connection: Connection, message_ids: Sequence[int]) -> None:
+    _each(connection, _RELEASE, message_ids)
 
 
 def set_processed(connection: Connection, message_ids: Sequence[int]) -> None:
+    _each(connection, _PROCESSED, message_ids)
+
+
+def _each(connection: Connection, statement: Update, message_ids: Sequence[int]) -> None:
     if message_ids:
-        connection.execute(_PROCESSED, [{"message": message_id} for message_id in message_ids])
+        connection.execute(statement, [{"message": message_id} for message_id in message_ids])
 
 
 def readdress(connection: Connection, message_id: int, envelope: Envelope) -> None:
@@ -96,9 +110,8 @@ def readdress(connection: Connection, message_id: int, envelope: Envelope) -> No
         .where(_message.c.id == message_id)
         .values(envelope_sender=envelope.sender, envelope_recipients=envelope.recipients or None)
     )
-    again = {"state": MessageState.RECEIVED.value, "attempts": 0, "last_error": None}
     was_read = _message.c.state == MessageState.PROCESSED.value
-    connection.execute(update(_message).where(_message.c.id == message_id, was_read).values(again))
+    connection.execute(_RELEASE.where(was_read), {"message": message_id})
 
 
 def set_state(connection: Connection, message_id: int, state: MessageState, error: str | None) -> None:

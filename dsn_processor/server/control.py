@@ -1,0 +1,168 @@
+"""The control socket: the server's side. What it offers is in handover.py."""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from dsn_processor import __version__, bulk, logs, metrics
+from dsn_processor.bulk import Prepared
+from dsn_processor.errors import StoreError
+from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.intake.taking import Taking
+from dsn_processor.pipeline import Outcome
+from dsn_processor.record.store import Store
+from dsn_processor.server.handover import (
+    BODY_LIMIT,
+    HEADER_LIMIT,
+    LENGTHS,
+    control_path,
+    facts_of,
+    fault_name,
+    message,
+    short_name,
+)
+from dsn_processor.server.keeper import Keeper
+from dsn_processor.server.writer import Writer
+from dsn_processor.terms import MessageState
+
+log = logs.get_logger(room="control")
+
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
+
+class Control:
+    """Serves the commands that would write to the database if the server did not hold it."""
+
+    def __init__(self, keeper: Keeper, writer: Writer, taking: Taking) -> None:
+        self._path = control_path(keeper.path)
+        self._keeper = keeper
+        self._taking = taking
+        self._writer = writer
+        self._answers: dict[str, Callable[[dict[str, Any], bytes], Awaitable[dict[str, Any]]]] = {
+            "state": self._state,
+            "take": self._take,
+            "known": self._known,
+            "commit": self._commit,
+            "retry": self._retry,
+        }
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        """Listen. Whoever holds the database may take the name: a socket that is there is a dead server's."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        before = os.umask(0o177)
+        try:
+            with short_name(self._path) as name:
+                listener.bind(name)
+        finally:
+            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+    async def stop(self) -> None:
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        self._server.close()
+        for stream in list(self._open):
+            stream.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
+        self._open.add(stream)
+        try:
+            if not _one_of_us(stream):
+                return
+            while True:
+                header_length, body_length = LENGTHS.unpack(await reader.readexactly(LENGTHS.size))
+                if header_length > HEADER_LIMIT or body_length > BODY_LIMIT:
+                    return
+                header = json.loads(await reader.readexactly(header_length))
+                body = await reader.readexactly(body_length)
+                stream.write(message(await self._answered(header, body)))
+                await stream.drain()
+        except (asyncio.IncompleteReadError, OSError, ValueError, struct.error):
+            pass  # it has gone, or speaks something else
+        finally:
+            self._open.discard(stream)
+            stream.close()
+
+    async def _answered(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        try:
+            return await self._answers[header["ask"]](header, body)
+        except StoreError as error:
+            return {"error": str(error), "fault": fault_name(error)}
+        except Exception as error:
+            log.exception("control_failed")
+            return {"error": f"the server could not do this: {error!r}", "fault": "other"}
+
+    async def _state(self, _: dict[str, Any], __: bytes) -> dict[str, Any]:
+        state = self._keeper.state
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "waiting": state.waiting,
+            "quarantined": state.quarantined,
+            "free": state.free,
+            "fault": None,
+            "trouble": None if state.fault is None else str(state.fault),
+        }
+
+    async def _take(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        envelope = Envelope(sender=header["sender"], recipients=tuple(header["recipients"]))
+        mail = InboundMessage(body, header["source"], envelope, header["truncated"])
+        accepted = await self._taking.take(mail)
+        metrics.ACCEPTED.labels("control").inc()
+        metrics.ACCEPTED_BYTES.labels("control").inc(len(body))
+        if accepted.duplicate:
+            metrics.DUPLICATES.labels("control").inc()
+        return {"id": accepted.id, "duplicate": accepted.duplicate}
+
+    async def _known(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        identities = header["identities"]
+        return {"known": await self._writer.call(lambda store: store.known(identities))}
+
+    async def _commit(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
+        batch = await asyncio.to_thread(facts_of, body)
+        outcomes = await self._writer.call(lambda store: bulk.commit(store, batch))
+        return {"outcomes": [_described(*pair) for pair in zip(batch, outcomes, strict=True)]}
+
+    async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        ids: Sequence[int] | None = header["ids"]
+        retried = await self._writer.call(lambda store: release(store, ids))
+        self._writer.expect_backlog()
+        return {"retried": retried}
+
+
+def release(store: Store, ids: Sequence[int] | None) -> list[int]:
+    """Have quarantined mails wait to be processed again: these, or all. Returns those that were quarantined."""
+    quarantined = list(store.message_ids(MessageState.QUARANTINED))
+    chosen = quarantined if ids is None else [id_ for id_ in quarantined if id_ in set(ids)]
+    with store.transaction():
+        store.release(chosen)
+    return chosen
+
+
+def _described(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    mine = set(map(id, outcome.events))
+    return {
+        "id": outcome.message_id,
+        "duplicate": outcome.duplicate,
+        "added": [at for at, event in enumerate(prepared.events) if id(event) in mine],
+        "repeated": outcome.repeated,
+        "error": outcome.error,
+    }
+
+
+def _one_of_us(stream: asyncio.StreamWriter) -> bool:
+    """Whether the peer is root or the server's own user, where the system can tell; the file's mode says so, too."""
+    peer = stream.get_extra_info("socket")
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    _, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return uid in {0, os.geteuid()}

@@ -1,0 +1,192 @@
+"""The control socket: how a command hands over to the server that holds the database. This side asks.
+
+A message is two lengths, a header (JSON) and a body (bytes). The socket lies beside the database, for its owner alone.
+A body that holds facts is pickled, in one direction only: the server unpickles facts and nothing else, from its own user
+or root; what it answers is JSON.
+"""
+
+import io
+import json
+import os
+import pickle
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dsn_processor import __version__
+from dsn_processor.bulk import Prepared
+from dsn_processor.errors import DsnProcessorError, StoreBusyError, StoreError, StoreFullError
+from dsn_processor.facts import InboundMessage
+from dsn_processor.pipeline import Accepted, Outcome
+
+LENGTHS = struct.Struct("!IQ")
+HEADER_LIMIT = 64 * 2**20
+BODY_LIMIT = 512 * 2**20
+_ANSWER_SECONDS = 60.0
+_FAULTS = {"busy": StoreBusyError, "full": StoreFullError, "store": StoreError}
+
+
+def control_path(database: Path) -> Path:
+    """Where the server that holds this database listens, behind all links."""
+    return Path(f"{os.path.realpath(database)}-control")
+
+
+@contextmanager
+def short_name(path: Path) -> Iterator[str]:
+    """A name for ``path`` that fits into a socket's address (107 bytes), by way of its open folder."""
+    if len(os.fsencode(path)) < 100 or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def message(header: dict[str, Any], body: bytes = b"") -> bytes:
+    words = json.dumps(header).encode()
+    return LENGTHS.pack(len(words), len(body)) + words + body
+
+
+def fault_name(error: Exception) -> str:
+    """How an error of the store is called on the wire."""
+    return next((name for name, kind in _FAULTS.items() if type(error) is kind), "store")
+
+
+class Handover:
+    """A connection to the running server. Every method raises StoreError where the server cannot do it or has gone."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self._connection = connection
+        self._file = connection.makefile("rb")
+        self.name = name
+
+    @classmethod
+    def connect(cls, database: Path) -> Self | None:
+        """Connect to the server that holds the database; None where there is none. Raises StoreError where it is of
+        another version.
+        """
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        connection.settimeout(_ANSWER_SECONDS)
+        try:
+            with short_name(control_path(database)) as name:
+                connection.connect(name)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            connection.close()
+            return None
+        except OSError as error:
+            connection.close()
+            raise StoreError(f"{database}: the running server cannot be reached: {error.strerror}") from None
+        server = cls(connection, str(database))
+        version = server.state()["version"]
+        if version != __version__:
+            server.close()
+            raise StoreError(
+                f"{database}: the running server is version {version}, this {__version__}: restart it"
+            )
+        return server
+
+    def state(self) -> dict[str, Any]:
+        """How the server does."""
+        return self._ask({"ask": "state"})
+
+    def take(self, mail: InboundMessage) -> Accepted:
+        """Have one mail stored."""
+        header = {
+            "ask": "take",
+            "source": mail.source,
+            "sender": mail.envelope.sender,
+            "recipients": mail.envelope.recipients,
+            "truncated": mail.truncated,
+        }
+        answer = self._ask(header, mail.raw)
+        return Accepted(answer["id"], answer["duplicate"])
+
+    def known(self, identities: Sequence[str]) -> dict[str, int]:
+        """As ``Store.known``."""
+        known: dict[str, int] = self._ask({"ask": "known", "identities": list(identities)})["known"]
+        return known
+
+    def commit(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """As ``bulk.commit``."""
+        answers = self._ask({"ask": "commit"}, pickle.dumps(list(batch), pickle.HIGHEST_PROTOCOL))["outcomes"]
+        return [
+            Outcome(
+                source=prepared.message.source,
+                message_id=answer["id"],
+                duplicate=answer["duplicate"],
+                kind=None if prepared.parsed is None or answer["error"] else prepared.parsed.kind,
+                events=tuple(prepared.events[at] for at in answer["added"]),
+                repeated=answer["repeated"],
+                error=answer["error"],
+            )
+            if not answer["duplicate"]
+            else Outcome(source=prepared.message.source, message_id=answer["id"], duplicate=True)
+            for prepared, answer in zip(batch, answers, strict=True)
+        ]
+
+    def retry(self, ids: Sequence[int] | None) -> list[int]:
+        """Have quarantined mails tried again: these, or all. Returns those that were there."""
+        retried: list[int] = self._ask({"ask": "retry", "ids": ids})["retried"]
+        return retried
+
+    def _ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
+        try:
+            self._connection.sendall(message(header, body))
+            lengths = self._file.read(LENGTHS.size)
+            if len(lengths) < LENGTHS.size:
+                raise ConnectionResetError("it closed the connection")
+            answer: dict[str, Any] = json.loads(self._file.read(LENGTHS.unpack(lengths)[0]))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.name}: the running server went away ({error}): run this again") from None
+        if "error" in answer and "fault" in answer:
+            raise _FAULTS.get(answer["fault"], DsnProcessorError)(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Facts(pickle.Unpickler):
+    """Builds facts and nothing else."""
+
+    _ROOMS = (
+        "dsn_processor.bulk",
+        "dsn_processor.facts",
+        "dsn_processor.record.entries",
+        "dsn_processor.terms",
+    )
+    _OTHERS = frozenset({("datetime", "datetime"), ("datetime", "timezone"), ("datetime", "timedelta")})
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self._OTHERS or (module in self._ROOMS and name.isidentifier()):
+            found = super().find_class(module, name)
+            if isinstance(found, type):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no fact")
+
+
+def facts_of(body: bytes) -> list[Prepared]:
+    """The facts of a message's body. Raises ValueError where there are none."""
+    try:
+        batch = _Facts(io.BytesIO(body)).load()
+    except Exception as error:
+        raise ValueError(f"no facts: {error}") from error
+    if not isinstance(batch, list) or not all(isinstance(one, Prepared) for one in batch):
+        raise ValueError("no facts")
+    return batch
