@@ -1,0 +1,129 @@
+"""The mail: from DATA to its answer, which is 250 once it is on disk."""
+
+import asyncio
+
+from dsn_processor.errors import StoreError, StoreFullError
+from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.intake.smtp.connection import Connection, GoneError
+from dsn_processor.intake.smtp.data import DataDecoder
+from dsn_processor.intake.smtp.service import log
+from dsn_processor.intake.smtp.spool import Spool
+from dsn_processor.metrics import Refused
+from dsn_processor.pipeline import Accepted
+
+_CHUNK = 65_536
+
+
+class Session(Connection):
+    """A session of SMTP."""
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        if not self._in_order(bool(self.envelope.rcpt_tos), "503 5.5.1 Send RCPT first"):
+            return
+        if arg:
+            self.wrong("501 5.5.4 DATA stands alone")
+            return
+        if self._reader.waiting:
+            self.part("421 4.7.0 Wait for 354", Refused.PROTOCOL)
+            return
+        self.reply("354 End with <CRLF>.<CRLF>")
+        spool = Spool(self.service.memory, self.options.size_limit)
+        try:
+            self._receiving = True
+            await self._receive(spool)
+            self._receiving, self._storing = False, True
+            answer = await self._answer(spool)
+        finally:
+            self._receiving = self._storing = False
+            spool.close()
+        self.answer_mail(answer)
+        self.forget()
+        if self.service.stopping:
+            self.stop()
+
+    def answer_mail(self, answer: str) -> None:
+        """Say what became of the mail."""
+        self.reply(answer)
+
+    async def _receive(self, spool: Spool) -> None:
+        """Read up to the end of the mail. The time it may take grows with what has come."""
+        decoder = DataDecoder()
+        options, loop, received = self.options, self.loop, 0
+        slowest = loop.time() + options.data_timeout
+        while decoder.rest is None:
+            self._due = min(
+                loop.time() + options.data_timeout, slowest + received / options.min_data_rate, self._ends
+            )
+            try:
+                chunk = await self._reader.read(_CHUNK)
+            except OSError:
+                chunk = b""
+            if not chunk or self._closing:
+                log.info("mail_unfinished", listener=self.service.name, client=self.client, size=received)
+                raise GoneError
+            received += len(chunk)
+            spool.add(decoder.feed(chunk))
+            if received > 2 * options.size_maximum:
+                self.part("552 5.3.4 Too large", Refused.TOO_LARGE)
+                raise GoneError
+        self._reader.put_back(decoder.rest)
+
+    async def _answer(self, spool: Spool) -> str:
+        """Have the mail stored, and tell what to answer. Whatever fails here, the sender keeps it."""
+        try:
+            if spool.size > self.options.size_maximum:
+                return self._no(Refused.TOO_LARGE, "552 5.3.4 Too large: see SIZE in the answer to EHLO")
+            async with asyncio.timeout(self.options.store_timeout):
+                return await self._store(spool)
+        except StoreFullError as error:
+            return self._no(Refused.FULL, "452 4.3.1 No room now, come again later", error)
+        except (StoreError, OSError) as error:  # TimeoutError, too
+            return self._no(Refused.STORE, "451 4.3.0 Mail cannot be stored now, come again later", error)
+        except Exception as error:  # noqa: BLE001
+            return await self.handle_exception(error)
+
+    async def _store(self, spool: Spool) -> str:
+        if spool.failure is not None:
+            raise spool.failure
+        if not spool.in_file:
+            return await self._taken(spool.read(), spool)
+        async with self.service.memory.loading(spool.kept):
+            return await self._taken(spool.read(), spool)
+
+    async def _taken(self, raw: bytes, spool: Spool) -> str:
+        began = self.loop.time()
+        message = InboundMessage(
+            raw=raw,
+            source=f"{self.service.name}:{self.client or 'unix'}",
+            envelope=Envelope(
+                sender=self.envelope.mail_from, recipients=tuple(dict.fromkeys(self.envelope.rcpt_tos))
+            ),
+            truncated=spool.truncated,
+        )
+        # Shielded: where the peer goes or time runs out, the mail is kept, and known when it comes again.
+        accepted = await asyncio.shield(self.service.take(message))
+        self._errors = self._junk = 0
+        self.service.accepted(message, accepted, self.loop.time() - began)
+        self._tell(message, accepted, spool.size)
+        return f"250 2.0.0 Ok, kept as {accepted.id}"
+
+    def _tell(self, message: InboundMessage, accepted: Accepted, size: int) -> None:
+        log.info(
+            "mail_accepted",
+            listener=self.service.name,
+            client=self.client,
+            helo=self.session.host_name,
+            sender=message.envelope.sender,
+            recipients=list(message.envelope.recipients),
+            size=size,
+            id=accepted.id,
+            duplicate=accepted.duplicate,
+            truncated=message.truncated,
+            tls=self.session.ssl is not None,
+        )
+
+    def _no(self, cause: Refused, answer: str, error: Exception | None = None) -> str:
+        self.service.refused(cause)
+        why = None if error is None else f"{type(error).__name__}: {error}"
+        self.told("mail_refused", cause, recipients=list(self.envelope.rcpt_tos), why=why)
+        return answer

@@ -1,0 +1,108 @@
+"""Where a mail waits while it comes in: in memory while it is short, else in a file without a name."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from tempfile import TemporaryFile
+from typing import IO
+
+_IN_MEMORY = 256_000  # octets of one mail
+_IN_MEMORY_CROWDED = 16_000  # octets of one mail while all together hold _ALL_IN_MEMORY
+_ALL_IN_MEMORY = 32_000_000
+_ALL_LOADED = 32_000_000
+
+
+class Memory:
+    """What the mails of all sessions may hold: ``held`` octets while they come in, and as much again of those that went
+    to a file and are read from it for the store, one after another where they are large.
+    """
+
+    def __init__(self, limit: int = _ALL_IN_MEMORY, loaded: int = _ALL_LOADED) -> None:
+        self.held = 0
+        self._limit = limit
+        self._loadable = loaded
+        self._loaded = 0
+        self._freed = asyncio.Condition()
+
+    def allows(self, size: int) -> bool:
+        """Whether a mail of ``size`` octets may go on in memory."""
+        return size <= _IN_MEMORY and (size <= _IN_MEMORY_CROWDED or self.held <= self._limit)
+
+    @asynccontextmanager
+    async def loading(self, size: int) -> AsyncIterator[None]:
+        """Wait until there is room for ``size`` octets; one that is larger than all of it comes alone."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: not self._loaded or self._loaded + size <= self._loadable)
+            self._loaded += size
+        try:
+            yield
+        finally:
+            self._loaded -= size
+            async with self._freed:
+                self._freed.notify_all()
+
+
+class Spool:
+    """The first ``limit`` octets of one mail, ``kept`` of ``size`` that came. ``failure`` is what kept it from keeping
+    them: what comes after is only counted. Close it, whatever happened.
+    """
+
+    __slots__ = ("_buffer", "_file", "_limit", "_memory", "failure", "kept", "size")
+
+    def __init__(self, memory: Memory, limit: int) -> None:
+        self._memory = memory
+        self._limit = limit
+        self._buffer = bytearray()
+        self._file: IO[bytes] | None = None
+        self.kept = 0
+        self.size = 0
+        self.failure: OSError | None = None
+
+    @property
+    def truncated(self) -> bool:
+        return self.size > self._limit
+
+    @property
+    def in_file(self) -> bool:
+        return self._file is not None
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.kept + len(piece) > self._limit:
+            piece = piece[: self._limit - self.kept]
+        if not piece or self.failure is not None:
+            return
+        self.kept += len(piece)
+        try:
+            self._write(piece)
+        except OSError as error:
+            self.failure = error
+            self._empty()
+
+    def _write(self, piece: bytes) -> None:
+        if self._file is None:
+            self._buffer += piece
+            self._memory.held += len(piece)
+            if self._memory.allows(len(self._buffer)):
+                return
+            self._file = TemporaryFile()  # noqa: SIM115 - closed by close()
+            piece = self._empty()
+        self._file.write(piece)
+
+    def read(self) -> bytes:
+        """All that was kept, once: memory is given back. A mail that went to a file needs room: Memory.loading()."""
+        if self._file is None:
+            return self._empty()
+        self._file.seek(0)
+        return self._file.read(self.kept)
+
+    def close(self) -> None:
+        self._empty()
+        if self._file is not None:
+            self._file.close()
+
+    def _empty(self) -> bytes:
+        content = bytes(self._buffer)
+        self._memory.held -= len(content)
+        self._buffer = bytearray()
+        return content
