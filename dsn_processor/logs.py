@@ -33,6 +33,7 @@ from structlog.dev import (
 from structlog.typing import FilteringBoundLogger, Processor
 
 from dsn_processor.safe import UNSAFE, safe
+from dsn_processor.units import Secret
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _ADDRESSES = ("sender", "recipient", "recipients", "address")
@@ -45,16 +46,16 @@ _FRAMES = 6  # calls of each, the innermost first
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
     """How to log. ``format`` auto is console where standard error is a terminal, else json. With ``hash_addresses``
-    addresses are shown as hashes under ``hash_key``; without a key one is drawn at each start.
+    addresses are shown as hashes under ``hash_key``; without one a key is drawn at each start.
     """
 
     format: Literal["auto", "json", "console"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
     hash_addresses: bool = False
-    hash_key: str | None = field(default=None, repr=False)
+    hash_key: Secret = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.hash_key is not None and len(self.hash_key) < 16:
+        if 0 < len(self.hash_key) < 16:
             raise ValueError(
                 "hash_key is too short to keep addresses from being guessed: give 16 characters or more"
             )

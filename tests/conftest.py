@@ -7,6 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch):
+    monkeypatch.setenv("DSN_PROCESSOR_CONFIG", "")  # no file, wherever the tests run
     monkeypatch.delenv("DSN_PROCESSOR_DB", raising=False)
     monkeypatch.delenv("DSN_PROCESSOR_RULES", raising=False)
 

@@ -1,9 +1,13 @@
-"""What the surroundings say: the sole reader of the environment."""
+"""What the surroundings say: the sole reader of the environment and of the configuration file.
+
+What every command needs is here, and loads in a blink; load.py reads all that a server needs into model.py's Settings.
+"""
 
 import os
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.facts import Envelope
+from dsn_processor.settings.sources import Given, lookup
 
 DATABASE_VARIABLE = "DSN_PROCESSOR_DB"
 DEFAULT_DATABASE = "sqlite:///dsn-processor.db"
@@ -11,21 +15,27 @@ RULES_VARIABLE = "DSN_PROCESSOR_RULES"
 
 
 def database_url(option: str | None = None) -> str:
-    """The database to use: the ``--db`` option, else $DSN_PROCESSOR_DB, else a file in the current folder."""
-    for url, origin in ((option, "--db"), (os.environ.get(DATABASE_VARIABLE), f"${DATABASE_VARIABLE}")):
-        if url is None:
-            continue
-        if "://" not in url:
-            raise ConfigurationError(f"{origin} is {url!r}, no database URL: write sqlite:///path/to/file.db")
-        return url
-    return DEFAULT_DATABASE
+    """The database to use: the ``--db`` option, else the environment, else the configuration file, else a file in the
+    current folder. Raises ConfigurationError.
+    """
+    given = Given(option, "--db") if option is not None else lookup("database")
+    if given is None:
+        return DEFAULT_DATABASE
+    if "://" not in given.value:
+        raise ConfigurationError(
+            f"{given.origin} is {given.value!r}, no database URL: write sqlite:///path/to/file.db"
+        )
+    return str(given.value)
 
 
 def rules_file(option: str | None = None) -> str | None:
-    """The operator's own rules: the ``--rules`` option, else $DSN_PROCESSOR_RULES, else none."""
+    """The operator's own rules: the ``--rules`` option, else the environment, else the configuration file, else none."""
     if option == "":  # an unset variable of a script, most likely: not to use the rules then would go unseen
         raise ConfigurationError("--rules is empty: name a file, or leave it out")
-    return option or os.environ.get(RULES_VARIABLE) or None
+    if option is not None:
+        return option
+    given = lookup("rules")
+    return given.value or None if given is not None else None
 
 
 def pipe_envelope() -> Envelope:

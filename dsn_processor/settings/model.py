@@ -1,0 +1,31 @@
+"""All settings of a server, composed of what each room says can be set."""
+
+from dataclasses import dataclass, field
+
+from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
+from dsn_processor.logs import LogOptions
+from dsn_processor.server.options import ProcessingOptions
+from dsn_processor.settings import DEFAULT_DATABASE
+from dsn_processor.units import Size
+from dsn_processor.web.options import WebOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server does. ``database`` is a URL, ``rules`` a file of own rules ("" is none). Where the database's file
+    system has less than ``min_free`` bytes left, no mail is taken.
+    """
+
+    database: str = DEFAULT_DATABASE
+    rules: str = ""
+    min_free: Size = 200_000_000
+    smtp: SmtpOptions = field(default_factory=SmtpOptions)
+    lmtp: LmtpOptions = field(default_factory=LmtpOptions)
+    web: WebOptions = field(default_factory=WebOptions)
+    processing: ProcessingOptions = field(default_factory=ProcessingOptions)
+    log: LogOptions = field(default_factory=LogOptions)
+
+    def __post_init__(self) -> None:
+        if "://" not in self.database:
+            raise ValueError(f"database is {self.database!r}, no URL: write sqlite:///path/to/file.db")
+        check_together(self.smtp, self.lmtp)
