@@ -1,0 +1,119 @@
+"""Runs the web server inside an event loop that is somebody else's: signals and logging are not its business."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dsn_processor.errors import ConfigurationError
+from dsn_processor.web.options import WebAddress, WebOptions
+
+_CONNECTIONS = 64
+_LIFETIME = 30.0  # seconds a connection may last, whatever it does: a scraper that wants more connects again
+_IDLE = 5  # seconds until a connection without a request is closed
+_GRACE = 5  # seconds that answers under way may take at the end
+_HEADERS = 16_384  # bytes
+
+
+@asynccontextmanager
+async def serving(
+    options: WebOptions, app: ASGIApp, inherited: socket.socket | None = None
+) -> AsyncIterator[str | None]:
+    """Serve ``app`` while the block runs, where the options say or on a socket that is open already. Gives the address,
+    as in ``127.0.0.1:8025``; None where the web is off. Raises ConfigurationError where it cannot be had.
+    """
+    address = options.address()
+    listener = inherited if inherited is not None or address is None else _listen(address)
+    if listener is None:
+        yield None
+        return
+    host, port = listener.getsockname()[:2]
+    server = _Server(_config(app))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await server.listening.wait()
+        yield str(WebAddress(host, port))
+    finally:
+        server.should_exit = True
+        await running  # which finishes what is being answered, and closes the socket
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    # Whoever speaks no HTTP to it is not worth a line; what the application raises is.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return uvicorn.Config(
+        app,
+        http=_Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=_GRACE,
+        h11_max_incomplete_event_size=_HEADERS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to; signals are the server's that it is a part of."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.listening.set()
+
+
+class _Connection(H11Protocol):
+    """Nobody holds a connection for long, nor all of them: the oldest makes room for the newest."""
+
+    _end: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._since = self.loop.time()
+        self._end = self.loop.call_later(_LIFETIME, transport.abort)
+        others = [one for one in self.connections if isinstance(one, _Connection)]
+        if len(others) >= _CONNECTIONS:
+            min(others, key=lambda one: one._since).transport.abort()  # noqa: SLF001  one of us
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
+
+
+def _listen(address: WebAddress) -> socket.socket:
+    try:
+        if not address.host:
+            if socket.has_dualstack_ipv6():
+                return socket.create_server(("", address.port), family=socket.AF_INET6, dualstack_ipv6=True)
+            return socket.create_server(("", address.port))
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return socket.create_server(found[0][4][:2], family=found[0][0])
+    except OSError as error:
+        advice = (
+            "another program listens there: stop it, or set [web] listen to another port"
+            if error.errno == errno.EADDRINUSE
+            else 'set [web] listen to an address of this machine, or to "none"'
+        )
+        raise ConfigurationError(
+            f"cannot serve the web on {address}: {error.strerror or error}; {advice}"
+        ) from None
