@@ -1,6 +1,7 @@
 """The mail: from DATA to its answer, which is 250 once it is on disk."""
 
 import asyncio
+import errno
 
 from dsn_processor.errors import StoreError, StoreFullError
 from dsn_processor.facts import Envelope, InboundMessage
@@ -12,6 +13,7 @@ from dsn_processor.metrics import Refused
 from dsn_processor.pipeline import Accepted
 
 _CHUNK = 65_536
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Session(Connection):
@@ -84,6 +86,8 @@ class Session(Connection):
 
     async def _store(self, spool: Spool) -> str:
         if spool.failure is not None:
+            if spool.failure.errno in _FULL:
+                raise StoreFullError(str(spool.failure))
             raise spool.failure
         if not spool.in_file:
             return await self._taken(spool.read(), spool)
@@ -100,8 +104,14 @@ class Session(Connection):
             ),
             truncated=spool.truncated,
         )
-        # Shielded: where the peer goes or time runs out, the mail is kept, and known when it comes again.
-        accepted = await asyncio.shield(self.service.take(message))
+        task = self.service.take(message)
+        try:
+            # Shielded: where the peer goes or time runs out, the mail is kept, and known when it comes again.
+            accepted = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise StoreError("the store stopped") from None
+            raise
         self._errors = self._junk = 0
         self.service.accepted(message, accepted, self.loop.time() - began)
         self._tell(message, accepted, spool.size)
