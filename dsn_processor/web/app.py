@@ -1,7 +1,7 @@
 """The pages: /metrics for Prometheus, /healthz and /readyz for whoever watches the process. Nothing else answers."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -23,13 +23,12 @@ _HEADERS = {
 
 
 class Health(Protocol):
-    """How the server is. Asked in the event loop, so answered without waiting for anything."""
+    """How the server is."""
 
-    def unready(self) -> Sequence[str]:
-        """Why no mail is taken, or taken and not made sense of, in words without secrets; none where all is well."""
-
-    def figures(self) -> Mapping[str, float]:
-        """What an operator wants to see beside that: waiting mails, seconds the oldest waits, ..."""
+    def troubles(self) -> Sequence[str]:
+        """Why no mail is taken, or taken and not made sense of, in words without secrets; none where all is well. Asked
+        in the event loop, so answered without waiting for anything.
+        """
 
 
 def build_app(health: Health) -> ASGIApp:
@@ -44,9 +43,8 @@ def build_app(health: Health) -> ASGIApp:
         return PlainTextResponse("ok\n")
 
     async def show_ready(_: Request) -> Response:
-        reasons = list(health.unready())
-        body = {"ready": not reasons, "reasons": reasons, **health.figures()}
-        return JSONResponse(body, status_code=503 if reasons else 200)
+        reasons = list(health.troubles())
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
     return _Headers(
         Starlette(

@@ -4,14 +4,15 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dsn_processor.errors import ConfigurationError
+from dsn_processor.web.app import Health, build_app
 from dsn_processor.web.options import WebAddress, WebOptions
 
 _CONNECTIONS = 64
@@ -21,27 +22,35 @@ _GRACE = 5  # seconds that answers under way may take at the end
 _HEADERS = 16_384  # bytes
 
 
-@asynccontextmanager
-async def serving(
-    options: WebOptions, app: ASGIApp, inherited: socket.socket | None = None
-) -> AsyncIterator[str | None]:
-    """Serve ``app`` while the block runs, where the options say or on a socket that is open already. Gives the address,
-    as in ``127.0.0.1:8025``; None where the web is off. Raises ConfigurationError where it cannot be had.
-    """
-    address = options.address()
-    listener = inherited if inherited is not None or address is None else _listen(address)
-    if listener is None:
-        yield None
-        return
-    host, port = listener.getsockname()[:2]
-    server = _Server(_config(app))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        await server.listening.wait()
-        yield str(WebAddress(host, port))
-    finally:
-        server.should_exit = True
-        await running  # which finishes what is being answered, and closes the socket
+class Web:
+    """The web server of a running server, on or off as the options say."""
+
+    def __init__(self, options: WebOptions, health: Health) -> None:
+        self._options = options
+        self._server = _Server(_config(build_app(health)))
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self, inherited: Sequence[socket.socket] | None = None) -> str | None:
+        """Serve where the options say or, where systemd opened sockets, on those. Returns the address, as in
+        ``127.0.0.1:8025``; None where the web is off. Raises ConfigurationError where it cannot be had.
+        """
+        address = self._options.address()
+        sockets = list(inherited or ())
+        if not sockets and address is not None:
+            sockets = [_listen(address)]
+        if not sockets:
+            return None
+        host, port = sockets[0].getsockname()[:2]
+        self._running = asyncio.create_task(self._server.serve(sockets=sockets))
+        await self._server.listening.wait()
+        return str(WebAddress(host, port))
+
+    async def stop(self) -> None:
+        """Finish what is being answered, and end."""
+        self._server.should_exit = True
+        if self._running is not None:
+            await self._running
+            self._running = None
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

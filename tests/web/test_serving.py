@@ -4,14 +4,14 @@ import asyncio
 import json
 import signal
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.web import serving as module
-from dsn_processor.web.app import build_app
 from dsn_processor.web.options import WebOptions
-from dsn_processor.web.serving import serving
+from dsn_processor.web.serving import Web
 
 HERE = WebOptions(listen="127.0.0.1:0")
 
@@ -20,11 +20,18 @@ class Health:
     def __init__(self):
         self.reasons = []
 
-    def unready(self):
+    def troubles(self):
         return self.reasons
 
-    def figures(self):
-        return {"waiting": 3, "oldest_seconds": 1.5}
+
+@asynccontextmanager
+async def serving(options, health, inherited=None):
+    web = Web(options, health)
+    address = await web.start(inherited)
+    try:
+        yield address
+    finally:
+        await web.stop()
 
 
 async def ask(address, request="GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
@@ -45,7 +52,7 @@ def get(path, method="GET"):
 
 def run(play, health=None, options=HERE):
     async def stage():
-        async with serving(options, build_app(health or Health())) as address:
+        async with serving(options, health or Health()) as address:
             return await play(address)
 
     return asyncio.run(asyncio.wait_for(stage(), 60))
@@ -77,7 +84,7 @@ def test_ready_and_not():
 
     (status, _, body), (later, headers, why) = run(play, health)
     assert status == 200
-    assert json.loads(body) == {"ready": True, "reasons": [], "waiting": 3, "oldest_seconds": 1.5}
+    assert json.loads(body) == {"ready": True, "reasons": []}
     assert later == 503
     assert headers["content-type"] == "application/json"
     assert json.loads(why)["reasons"] == ["the disk is full", "draining"]
@@ -103,7 +110,7 @@ def test_nothing_else_answers(path, method, status):
 
 def test_a_fault_of_ours_tells_nobody_what_it_was(caplog):
     class Broken(Health):
-        def unready(self):
+        def troubles(self):
             raise RuntimeError("password hunter2")
 
     async def play(address):
@@ -167,7 +174,7 @@ def test_signals_stay_whose_they_were():
         return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
     async def stage():
-        async with serving(HERE, build_app(Health())) as address:
+        async with serving(HERE, Health()) as address:
             return await play(address)
 
     with asyncio.Runner() as runner:
@@ -215,7 +222,7 @@ def test_an_inherited_socket_is_served():
     async def stage():
         given = socket.create_server(("127.0.0.1", 0))
         port = given.getsockname()[1]
-        async with serving(HERE, build_app(Health()), given) as address:
+        async with serving(HERE, Health(), [given]) as address:
             assert address == f"127.0.0.1:{port}"
             return await ask(address)
 
@@ -224,7 +231,7 @@ def test_an_inherited_socket_is_served():
 
 def test_a_fault_in_the_block_stops_it_too():
     async def stage():
-        async with serving(HERE, build_app(Health())) as address:
+        async with serving(HERE, Health()) as address:
             stage.address = address
             raise LookupError
 
