@@ -1,23 +1,27 @@
 """What the commands that write have in common: open the store, move mails through the pipeline, count."""
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dsn_processor import bulk, pipeline
-from dsn_processor.errors import UsageError
+from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
 from dsn_processor.intake.items import Item, Limits, Skipped
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
-from dsn_processor.record.store import Store
+from dsn_processor.record.store import Store, file_of
+from dsn_processor.server.handover import Handover
 from dsn_processor.settings import database_url, pipe_envelope
 from dsn_processor.terms import Kind
 from dsn_processor.workers import Batch, prepare_all
 
 BATCH_MAILS = 256  # mails committed together
+_STEP_SECONDS = 0.25
 BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
 
 
@@ -62,8 +66,30 @@ def _packaged() -> None:
     """No rules but the package's."""
 
 
+@contextmanager
+def opened(url: str, *, wait: float = 5.0) -> Iterator[Store | Handover]:
+    """The database, or the server that holds it, to write by. Waits for another writer. Raises StoreError."""
+    database = file_of(url)
+    deadline = time.monotonic() + wait
+    while True:
+        if server := Handover.connect(database):
+            with server:
+                yield server
+            return
+        try:
+            # In short steps: who holds it now may be a server that is about to listen.
+            store = Store.open(url, wait=min(_STEP_SECONDS, wait))
+        except StoreBusyError:
+            if time.monotonic() >= deadline:
+                raise
+            continue
+        with store:
+            yield store
+        return
+
+
 def replay(
-    store: Store,
+    store: Store | Handover,
     items: Iterable[Item],
     tally: Tally,
     *,
@@ -76,15 +102,17 @@ def replay(
     ``rules`` is asked before each batch: a file of rules may change in a long run. With more than one of ``workers``, so
     many processes read the mails.
 
-    Mails that an earlier run accepted and did not come to process are processed first.
+    Mails that an earlier run accepted and did not come to process are processed first. Where a server holds the
+    database, it stores what is read here.
     """
-    for outcome in pipeline.process_pending(store, rules()):
-        tally.waiting += 1
-        tally.count(outcome)
-        seen(outcome)
+    if isinstance(store, Store):  # a server does it by itself
+        for outcome in pipeline.process_pending(store, rules()):
+            tally.waiting += 1
+            tally.count(outcome)
+            seen(outcome)
     batches = (Batch(bulk.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
     for prepared in prepare_all(batches, workers):
-        for outcome in bulk.commit(store, prepared):
+        for outcome in bulk.commit(store, prepared) if isinstance(store, Store) else store.commit(prepared):
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)
@@ -128,10 +156,30 @@ def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wai
         raw=message.raw, source="ingest", envelope=pipe_envelope(), truncated=message.truncated
     )
     own = rules()  # before the mail is ours: a file that cannot be used leaves it with the MTA
-    with Store.open(database_url(db), wait=wait) as store:
+    with opened(database_url(db), wait=wait) as store:
+        if isinstance(store, Handover):
+            store.take(message)
+            return
         pipeline.accept(store, message)
         try:
             for _ in pipeline.process_pending(store, own):
                 pass
         except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
             return
+
+
+def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Outcome]]:
+    """Have quarantined mails processed again: these, or all. Returns those that were quarantined, whether a running
+    server has them now, and, where not, those that failed again.
+    """
+    with opened(url) as store:
+        if isinstance(store, Handover):
+            return store.retry(ids), True, []
+        retried = pipeline.release(store, ids)
+        failed = [outcome for id_ in retried if (outcome := _twice(store, id_)).error]
+    return retried, False, failed
+
+
+def _twice(store: Store, message_id: int) -> Outcome:
+    outcome = pipeline.process(store, message_id)
+    return pipeline.process(store, message_id) if outcome.error else outcome

@@ -6,7 +6,7 @@ is, prepare() anywhere (workers.py).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage
@@ -43,8 +43,15 @@ def take(
     return commit(store, [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted])
 
 
+class Knowing(Protocol):
+    """Who knows the mails that are stored."""
+
+    def known(self, identities: Sequence[str]) -> dict[str, int]:
+        """Of these mails, those that are stored: identity -> id."""
+
+
 def sift(
-    store: "Store", messages: Sequence[InboundMessage], *, now: datetime | None = None
+    store: Knowing, messages: Sequence[InboundMessage], *, now: datetime | None = None
 ) -> list[Unread | Prepared]:
     """Tell the mails that are still to be read from those that are known already."""
     now = now or datetime.now(UTC)

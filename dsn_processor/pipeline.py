@@ -167,6 +167,15 @@ def process_pending(store: "Store", rules: Rules | None = None) -> Iterator[Outc
         yield process(store, message_id, rules)
 
 
+def release(store: "Store", ids: Sequence[int] | None) -> list[int]:
+    """Have quarantined mails wait to be processed again: these, or all. Returns those that were quarantined."""
+    quarantined = list(store.message_ids(MessageState.QUARANTINED))
+    chosen = quarantined if ids is None else [id_ for id_ in quarantined if id_ in set(ids)]
+    with store.transaction():
+        store.release(chosen)
+    return chosen
+
+
 def exhausted(message: StoredMessage, unanswered: int) -> str | None:
     """Why a waiting mail is not tried again, or None: it failed too often, or too many attempts had no end."""
     if message.attempts >= ATTEMPTS and message.last_error:

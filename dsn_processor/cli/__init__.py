@@ -15,6 +15,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 #: Command -> its module, in the order of --help.
 COMMANDS = {
+    "serve": "serve",
     "parse": "parse",
     "explain": "explain",
     "replay": "replay",
@@ -22,6 +23,7 @@ COMMANDS = {
     "events": "query",
     "show": "query",
     "stats": "query",
+    "quarantine": "quarantine",
     "reclassify": "reclassify",
     "rules": "rules",
 }

@@ -45,7 +45,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     events.add_argument(
         "--since", type=_since, metavar="TIME", help="an ISO date (UTC unless it says), or 90m, 24h, 7d, 4w"
     )
-    events.add_argument("--limit", type=_limit, metavar="N", help="at most N events")
+    events.add_argument("--limit", type=number_from_one, metavar="N", help="at most N events")
     events.set_defaults(run=run_events)
 
     show = commands.add_parser(
@@ -53,7 +53,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="show one mail and what was made of it",
         description="Shows one mail and what was made of it. `events` names the ids.",
     )
-    show.add_argument("id", type=_limit, metavar="ID", help="the mail's id")
+    show.add_argument("id", type=number_from_one, metavar="ID", help="the mail's id")
     show.add_argument("--raw", action="store_true", help="the mail itself, byte by byte as it came")
     show.set_defaults(run=run_show)
 
@@ -196,7 +196,7 @@ def _since(text: str) -> datetime:
         ) from None
 
 
-def _limit(text: str) -> int:
+def number_from_one(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:20]) < 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)

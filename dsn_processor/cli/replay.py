@@ -54,11 +54,10 @@ def _workers(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dsn_processor.app import Tally, replay
+    from dsn_processor.app import Tally, opened, replay
     from dsn_processor.cli.progress import Progress
     from dsn_processor.intake.walk import Walk
     from dsn_processor.reading import expect_many
-    from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
     from dsn_processor.workers import all_cores
 
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     tally, failures = Tally(), Failures(wanted=args.table)
     began = time.monotonic()
     interrupted = False
-    with Store.open(database_url(args.db)) as store, Progress(args.paths, walk) as progress:
+    with opened(database_url(args.db)) as store, Progress(args.paths, walk) as progress:
         expect_many()
 
         def seen(outcome: "Outcome") -> None:

@@ -26,6 +26,11 @@ from dsn_processor.record.faults import told
 from dsn_processor.terms import MessageState
 
 
+def file_of(url: str) -> Path:
+    """The file that a database URL names. Raises ConfigurationError where it names none that can be used."""
+    return sqlite.file_of(url)
+
+
 class Store:
     """One open database, for one thread. Use as a context manager; made by ``Store.open``.
 

@@ -14,8 +14,7 @@ from dsn_processor.bulk import Prepared
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage
 from dsn_processor.intake.taking import Taking
-from dsn_processor.pipeline import Outcome
-from dsn_processor.record.store import Store
+from dsn_processor.pipeline import Outcome, release
 from dsn_processor.server.handover import (
     BODY_LIMIT,
     HEADER_LIMIT,
@@ -28,7 +27,6 @@ from dsn_processor.server.handover import (
 )
 from dsn_processor.server.keeper import Keeper
 from dsn_processor.server.writer import Writer
-from dsn_processor.terms import MessageState
 
 log = logs.get_logger(room="control")
 
@@ -137,15 +135,6 @@ class Control:
         retried = await self._writer.call(lambda store: release(store, ids))
         self._writer.expect_backlog()
         return {"retried": retried}
-
-
-def release(store: Store, ids: Sequence[int] | None) -> list[int]:
-    """Have quarantined mails wait to be processed again: these, or all. Returns those that were quarantined."""
-    quarantined = list(store.message_ids(MessageState.QUARANTINED))
-    chosen = quarantined if ids is None else [id_ for id_ in quarantined if id_ in set(ids)]
-    with store.transaction():
-        store.release(chosen)
-    return chosen
 
 
 def _described(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:

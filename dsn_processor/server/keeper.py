@@ -40,7 +40,7 @@ class Keeper:
 
     def __init__(self, url: str, *, min_free: int) -> None:
         self._url = url
-        self._min_free = min_free
+        self.min_free = min_free
         self._store: Store | None = None
         self._looked = self._tried = 0.0
         self.state = State()
@@ -111,7 +111,7 @@ class Keeper:
     def refusal(self) -> Refusal | None:
         """Why no mail can be taken now."""
         fault, free = self.state.fault, self.state.free
-        if isinstance(fault, StoreFullError) or (free is not None and free < self._min_free):
+        if isinstance(fault, StoreFullError) or (free is not None and free < self.min_free):
             return Refusal(452, "4.3.1", "No room for mail now, please come again")
         if fault is not None:
             return Refusal(451, "4.3.0", "Mail cannot be stored now, please come again")

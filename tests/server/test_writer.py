@@ -12,8 +12,9 @@ import pytest
 from dsn_processor import bulk
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError, StoreMovedError
 from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.pipeline import release
 from dsn_processor.record.store import Store
-from dsn_processor.server.control import Control, release
+from dsn_processor.server.control import Control
 from dsn_processor.server.handover import Handover, control_path, facts_of
 from dsn_processor.server.keeper import Keeper
 from dsn_processor.server.options import ProcessingOptions
