@@ -108,7 +108,7 @@ class Connection(Dialogue):
             return
         if cause is not None:
             self.service.refused(cause)
-            self.told("session_ended", cause, why=text)
+            self.told("session ended", cause, why=text)
         self.reply(text)
         self._closing = True
         self._due = self.loop.time() + _LINGER
@@ -211,16 +211,16 @@ class Connection(Dialogue):
 
     async def handle_exception(self, error: Exception) -> str:
         self.service.refused(Refused.INTERNAL)
-        log.error("session_failed", listener=self.service.name, client=self.client, exc_info=error)
+        log.error("session failed", listener=self.service.name, client=self.client, exc_info=error)
         return "451 4.3.0 Something failed here, come again later"
 
     # ---- PROXY and TLS
 
     async def _read_proxy(self) -> None:
         """Who is at the other end, as the proxy tells: nothing else may come first."""
-        self._reset_timeout(_PROXY_SECONDS)
         try:
-            data = await get_proxy(self._reader)
+            async with asyncio.timeout(_PROXY_SECONDS):
+                data = await get_proxy(self._reader)
         except Exception:  # noqa: BLE001 - whatever it was, it was no header
             data = None
         if self.transport is None:
@@ -258,7 +258,7 @@ class Connection(Dialogue):
             )
         except OSError as error:
             self.service.refused(Refused.TLS)
-            self.told("tls_failed", Refused.TLS, why=str(error))
+            self.told("tls failed", Refused.TLS, why=str(error))
             plain.abort()
             raise GoneError from None
         self._secured(transport)

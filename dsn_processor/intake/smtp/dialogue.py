@@ -11,6 +11,7 @@ from dsn_processor.intake.smtp.address import (
     mail_argument,
     rcpt_argument,
 )
+from dsn_processor.intake.smtp.options import SmtpOptions
 from dsn_processor.intake.smtp.service import Service, log
 from dsn_processor.metrics import Refused
 
@@ -29,6 +30,7 @@ class Dialogue(SMTP):
     """
 
     service: Service
+    options: SmtpOptions
     session: Session  # there from the connection on
     envelope: Envelope
     transport: Any
@@ -50,7 +52,7 @@ class Dialogue(SMTP):
         """Say what the peer did wrong; one that is wrong too often has to come again."""
         self._errors += 1
         self.service.refused(cause)
-        if self._errors >= self.service.options.max_errors:
+        if self._errors >= self.options.max_errors:
             self.part("421 4.7.0 Too many errors, come again later", Refused.JUNK)
         else:
             self.reply(text)
@@ -58,7 +60,7 @@ class Dialogue(SMTP):
     def idle(self, text: str) -> None:
         """Answer a command that does nothing, some times."""
         self._junk += 1
-        if self._junk >= self.service.options.max_junk:
+        if self._junk >= self.options.max_junk:
             self.part("421 4.7.0 Too many commands without a mail, come again later", Refused.JUNK)
         else:
             self.reply(text)
@@ -96,7 +98,7 @@ class Dialogue(SMTP):
             return
         lines = [
             self.service.hostname,
-            f"SIZE {self.service.options.size_maximum}",
+            f"SIZE {self.options.size_maximum}",
             "8BITMIME",
             "SMTPUTF8",
             "PIPELINING",
@@ -126,8 +128,8 @@ class Dialogue(SMTP):
         size = argument.parameters.get("SIZE", "0")
         if not size.isascii() or not size.isdigit():
             self.wrong("501 5.5.4 SIZE is no number")
-        elif len(size) > 20 or int(size) > self.service.options.size_maximum:
-            self.told("mail_refused", Refused.TOO_LARGE, size=size)
+        elif len(size) > 20 or int(size) > self.options.size_maximum:
+            self.told("mail refused", Refused.TOO_LARGE, size=size)
             self.wrong("552 5.3.4 Too large: see SIZE in the answer to EHLO", Refused.TOO_LARGE)
         elif argument.parameters.get("BODY", "7BIT").upper() not in _BODIES:
             self.wrong("555 5.5.4 BODY is 7BIT or 8BITMIME here")
@@ -148,12 +150,12 @@ class Dialogue(SMTP):
         if refusal is not None:
             cause = Refused.FULL if refusal.status == "4.3.1" else Refused.STORE
             self.service.refused(cause)
-            self.told("mail_refused", cause, why=refusal.text)
+            self.told("mail refused", cause, why=refusal.text)
             self.reply(f"{refusal.code} {refusal.status} {refusal.text}")
             return False
         if not self.service.admission.mail(self.client):
             self.service.refused(Refused.RATE)
-            self.told("mail_refused", Refused.RATE)
+            self.told("mail refused", Refused.RATE)
             self.reply("450 4.7.1 Too many mails a minute, come again later")
             return False
         return True
@@ -166,11 +168,11 @@ class Dialogue(SMTP):
             return
         if argument.parameters.keys() - _IGNORED:
             self.wrong("555 5.5.4 A parameter of RCPT that is not known here")
-        elif len(self.envelope.rcpt_tos) >= self.service.options.max_recipients:
+        elif len(self.envelope.rcpt_tos) >= self.options.max_recipients:
             self.service.refused(Refused.TOO_MANY_RECIPIENTS)
             self.idle("452 4.5.3 Too many recipients: send the mail again for the others")
         elif not self.service.recipients.take(argument.address):
-            self.told("recipient_refused", Refused.UNKNOWN_RECIPIENT, recipients=[argument.address])
+            self.told("recipient refused", Refused.UNKNOWN_RECIPIENT, recipients=[argument.address])
             self.wrong("550 5.1.1 No such recipient here", Refused.UNKNOWN_RECIPIENT)
         else:
             self.envelope.rcpt_tos.append(argument.address)
@@ -188,7 +190,7 @@ class Dialogue(SMTP):
         try:
             argument = (mail_argument if sender else rcpt_argument)(arg or "")
         except PathError:
-            self.told("address_refused", Refused.ADDRESS, argument=(arg or "")[:_TEXT_SHOWN])
+            self.told("address refused", Refused.ADDRESS, address=(arg or "")[:_TEXT_SHOWN])
             self.wrong(f"553 5.1.{7 if sender else 3} No address as RFC 5321 has it", Refused.ADDRESS)
             return None
         except ParameterError:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from dsn_processor.errors import ConfigurationError
@@ -59,19 +59,18 @@ class Listener:
         opened them). Raises ConfigurationError where an address cannot be had. ``addresses`` tells what is heard.
         """
         raise_descriptor_limit(2 * self._smtp.max_connections + _SPARE_DESCRIPTORS)
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._stop_accepting)
             for name, factory, texts in (
                 ("smtp", Session, self._smtp.listen),
                 ("lmtp", LmtpSession, self._lmtp.listen),
             ):
-                sockets = list((inherited or {}).get(name, ()))
-                for text in () if sockets else texts:
-                    sockets += self._open(listen_address(text))
-                for one in sockets:
-                    await self._serve(one, self._services[name], factory)
-        except BaseException:
-            await self.close()
-            raise
+                given = list((inherited or {}).get(name, ()))
+                for sockets in (given,) if given else map(self._open, map(listen_address, texts)):
+                    for one in sockets:
+                        opened.enter_context(one)
+                        await self._serve(one, self._services[name], factory)
+            opened.pop_all()
         self._ticking = asyncio.create_task(self._tick())
 
     def reload(self, smtp: SmtpOptions, lmtp: LmtpOptions) -> bool:

@@ -5,9 +5,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-import structlog
-
-from dsn_processor import metrics
+from dsn_processor import logs, metrics
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.smtp.admission import Admission
 from dsn_processor.intake.smtp.options import SmtpOptions
@@ -20,7 +18,7 @@ from dsn_processor.pipeline import Accepted
 if TYPE_CHECKING:
     from dsn_processor.intake.smtp.connection import Connection
 
-log = structlog.get_logger("dsn_processor.smtp")
+log = logs.get_logger(room="smtp")
 
 
 class Service:
@@ -50,7 +48,7 @@ class Service:
         self._idle = asyncio.Event()
 
     def configure(self, options: SmtpOptions, tls: ssl.SSLContext | None) -> None:
-        """Other options for sessions to come; limits on who may come in hold at once."""
+        """Other options for sessions to come. Who may come in, and mail for whom, holds at once."""
         self.options = options
         self.tls = tls
         self.hostname = options.hostname or socket.gethostname()
@@ -107,4 +105,4 @@ class Service:
         now = self.loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + 1
-            log.warning("connection_refused", listener=self.name, client=client, cause=cause.value)
+            log.warning("connection refused", listener=self.name, client=client, cause=cause.value)

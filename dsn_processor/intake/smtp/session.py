@@ -61,7 +61,7 @@ class Session(Connection):
             except OSError:
                 chunk = b""
             if not chunk or self._closing:
-                log.info("mail_unfinished", listener=self.service.name, client=self.client, size=received)
+                log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=received)
                 raise GoneError
             received += len(chunk)
             spool.add(decoder.feed(chunk))
@@ -119,14 +119,14 @@ class Session(Connection):
 
     def _tell(self, message: InboundMessage, accepted: Accepted, size: int) -> None:
         log.info(
-            "mail_accepted",
+            "mail accepted",
             listener=self.service.name,
             client=self.client,
             helo=self.session.host_name,
             sender=message.envelope.sender,
             recipients=list(message.envelope.recipients),
-            size=size,
-            id=accepted.id,
+            bytes=size,
+            mail=accepted.id,
             duplicate=accepted.duplicate,
             truncated=message.truncated,
             tls=self.session.ssl is not None,
@@ -135,5 +135,5 @@ class Session(Connection):
     def _no(self, cause: Refused, answer: str, error: Exception | None = None) -> str:
         self.service.refused(cause)
         why = None if error is None else f"{type(error).__name__}: {error}"
-        self.told("mail_refused", cause, recipients=list(self.envelope.rcpt_tos), why=why)
+        self.told("mail refused", cause, recipients=list(self.envelope.rcpt_tos), why=why)
         return answer

@@ -1,13 +1,17 @@
 """A listener on loopback with a store that the test plays, and a client with control over every octet."""
 
 import asyncio
+import io
+import logging
 import socket
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+import structlog
 import uvloop
 
+from dsn_processor import logs
 from dsn_processor.intake.smtp.listener import Listener
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions
 from dsn_processor.pipeline import Accepted
@@ -110,10 +114,8 @@ class Client:
 
     async def close(self):
         self.writer.close()
-        try:
+        with suppress(OSError):
             await self.writer.wait_closed()
-        except OSError:
-            pass
 
 
 class Served:
@@ -177,6 +179,24 @@ def _run(test):
 def run():
     """Run a coroutine in the event loop that serves."""
     return _run
+
+
+@pytest.fixture
+def logged():
+    """``logged("json")``: log lines from now on, as octets in a file."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def begin(form):
+        out = io.BytesIO()
+        logs.configure(logs.LogOptions(format=form), out)
+        return out
+
+    yield begin
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

@@ -35,7 +35,11 @@ def test_a_client_of_ipv6_is_its_network():
     door, _ = admission(max_connections_per_ip=2)
     assert [door.enter(f"2001:db8::{n}") for n in range(3)] == [None, None, "client"]
     assert door.enter("2001:db8:0:1::1") is None
-    assert [door.enter(one) for one in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1")] == [None, None, "client"]
+    assert [door.enter(one) for one in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1")] == [
+        None,
+        None,
+        "client",
+    ]
 
 
 def test_nobody_is_remembered_who_left():
@@ -77,7 +81,9 @@ def test_who_is_trusted():
     door, _ = admission(
         trusted_networks=("192.0.2.0/24", "2001:db8::/32"), connections_per_minute=1, max_connections_per_ip=1
     )
-    assert all(door.enter(client) is None for client in ("192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1"))
+    assert all(
+        door.enter(client) is None for client in ("192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1")
+    )
     assert door.enter("198.51.100.1") is None
     assert door.enter("198.51.100.1") == "client"
     assert door.trusts("::ffff:192.0.2.7")

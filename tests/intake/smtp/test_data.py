@@ -1,5 +1,7 @@
 """DATA as it comes, in pieces of any size."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def by_lines(octets):
 
 def cut(octets, places):
     marks = [0, *sorted(place % (len(octets) + 1) for place in places), len(octets)]
-    return [octets[one:other] for one, other in zip(marks, marks[1:], strict=False)]
+    return [octets[one:other] for one, other in pairwise(marks)]
 
 
 @given(_TEXT, _TEXT, st.lists(st.integers(0, 500), max_size=20))

@@ -31,7 +31,9 @@ def test_where_to_listen(text, address, local):
     assert listen_address(text).local is local
 
 
-@pytest.mark.parametrize("text", ["25", "host", "host:port", "::1:25", "host:70000", "unix:relative", "/run/x:1", ""])
+@pytest.mark.parametrize(
+    "text", ["25", "host", "host:port", "::1:25", "host:70000", "unix:relative", "/run/x:1", ""]
+)
 def test_what_is_no_place(text):
     with pytest.raises(ValueError, match="write"):
         listen_address(text)

@@ -5,7 +5,14 @@ import pytest
 from dsn_processor.intake.smtp.recipients import Recipients
 
 _SOME = Recipients(
-    ["Bounces@Example.com", "bounces+*@example.com", "@all.example", "bücher.example", "*.sub.example", "b-*-x*@*.net"]
+    [
+        "Bounces@Example.com",
+        "bounces+*@example.com",
+        "@all.example",
+        "bücher.example",
+        "*.sub.example",
+        "b-*-x*@*.net",
+    ]
 )
 
 

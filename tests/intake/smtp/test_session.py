@@ -110,7 +110,12 @@ def test_recipients_are_refused_before_the_mail(run, serve):
                 "RCPT TO:<BOUNCES+1@EXAMPLE.COM>",
                 "RCPT TO:<postmaster>",
             )
-            assert [answer[:9] for answer in answers[1:]] == ["550 5.1.1", "550 5.1.1", "250 2.1.5", "250 2.1.5"]
+            assert [answer[:9] for answer in answers[1:]] == [
+                "550 5.1.1",
+                "550 5.1.1",
+                "250 2.1.5",
+                "250 2.1.5",
+            ]
 
     run(test())
 
@@ -189,7 +194,11 @@ def test_order(run, serve):
             await client.hear()
             assert (await client.told("MAIL FROM:<>")).startswith("503 5.5.1")
             await client.told("EHLO x")
-            assert [a[:3] for a in await client.ask("MAIL FROM:<>", "MAIL FROM:<>", "DATA")] == ["250", "503", "503"]
+            assert [a[:3] for a in await client.ask("MAIL FROM:<>", "MAIL FROM:<>", "DATA")] == [
+                "250",
+                "503",
+                "503",
+            ]
             assert [a[:3] for a in await client.ask("RCPT TO:<a@example.com>", "DATA x")] == ["250", "501"]
             assert [a[:3] for a in await client.ask("RSET", "DATA")] == ["250", "503"]
             assert [a[:3] for a in await client.ask("MAIL FROM:<>", "EHLO y")] == ["250", "250"]
@@ -232,7 +241,10 @@ def test_a_refusal_comes_at_mail_from_and_is_no_error_of_the_peer(run, serve):
             client = await served.ready()
             served.keeper.refuses = Refusal(452, "4.3.1", "Little room left on the disk, come again later")
             for _ in range(10):
-                assert await client.told("MAIL FROM:<>") == "452 4.3.1 Little room left on the disk, come again later"
+                assert (
+                    await client.told("MAIL FROM:<>")
+                    == "452 4.3.1 Little room left on the disk, come again later"
+                )
             served.keeper.refuses = None
             assert (await client.mail()).startswith("250 ")
 
