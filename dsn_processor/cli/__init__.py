@@ -26,6 +26,7 @@ COMMANDS = {
     "quarantine": "quarantine",
     "reclassify": "reclassify",
     "rules": "rules",
+    "config": "config",
 }
 
 

@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from dsn_processor.reading import Rules
 
 
+def add_config_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (default: $DSN_PROCESSOR_CONFIG, ./dsn-processor.toml, /etc/dsn-processor/dsn-processor.toml)",
+    )
+
+
 def add_rules_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rules",

@@ -4,7 +4,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from dsn_processor.cli.options import add_rules_option
+from dsn_processor.cli.options import add_config_option, add_rules_option
 
 if TYPE_CHECKING:
     from dsn_processor.server.running import Started
@@ -21,11 +21,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "configuration it listens on 127.0.0.1:2525 and writes to dsn-processor.db in the current folder.",
         epilog="SIGTERM ends it in good order, SIGHUP reads configuration and rules again.",
     )
-    command.add_argument(
-        "--config",
-        metavar="FILE",
-        help="the configuration (default: $DSN_PROCESSOR_CONFIG, ./dsn-processor.toml, /etc/dsn-processor/dsn-processor.toml)",
-    )
+    add_config_option(command)
     command.add_argument("--db", metavar="URL", help="the database, whatever the configuration says")
     add_rules_option(command)
     command.set_defaults(run=run)

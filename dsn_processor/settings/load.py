@@ -1,6 +1,7 @@
 """From what is written to Settings: every value checked, every mistake told at once, with where it stands."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
@@ -89,9 +90,15 @@ def load(
     values = dict(_converted(given, problems))
     settings = _build(values, given, problems)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(sorted(problems, key=_line))
     origins = {keys()[key].path: one.origin for key, one in given.items()}
     return Loaded(settings, origins, file.path if file else None, tuple(_unwise(given, file, environ)))
+
+
+def _line(problem: str) -> int:
+    """What a person mends from top to bottom is told from top to bottom; what has no line comes first."""
+    found = re.search(r" line (\d+):", problem)
+    return int(found[1]) if found else 0
 
 
 def _from_file(file: File, problems: list[str]) -> Iterator[tuple[tuple[str, str], Given]]:

@@ -1,0 +1,190 @@
+"""`config check` and `config show`."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from dsn_processor.settings.load import keys, load
+
+HASH_KEY = "sentinel-0123456789"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(text, name="c.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    return put
+
+
+def test_all_well_says_what_listens_where(cli, write):
+    path = write(
+        'database = "sqlite:////srv/b.db"\n[smtp]\nlisten = ["192.0.2.1:25"]\nrecipients = ["b@example.com"]\n[web]\nlisten = "none"\n'
+    )
+    code, out, err = cli("config", "check", "--config", path)
+    assert (code, err) == (0, "")
+    lines = [line.split(maxsplit=1) for line in out.splitlines()]
+    assert lines[0] == ["ok:", str(path)]
+    assert ["smtp", "192.0.2.1:25"] in lines
+    assert ["lmtp", "off"] in lines
+    assert ["web", "off"] in lines
+    assert ["database", "sqlite:////srv/b.db"] in lines
+    assert "b@example.com" in out
+
+
+def test_without_a_file(cli):
+    code, out, _ = cli("config", "check")
+    assert code == 0
+    assert "127.0.0.1:2525" in out
+    assert "anybody" in out
+
+
+def test_every_mistake_has_its_line_from_top_to_bottom(cli, write):
+    path = write('x = 1\n[smtp]\nmax_junk = 0\nlistn = 3\n[log]\n"le\\u001bvel" = "loud"\n')
+    code, out, err = cli("config", "check", "--config", path)
+    assert (code, out) == (3, "")
+    numbers = [int(number) for number in re.findall(r"^dsn-processor: .* line (\d+): ", err, re.MULTILINE)]
+    assert numbers == [1, 3, 4]
+    assert r"log.le\x1bvel: did you mean log.level?" in err
+    assert "\x1b" not in err
+
+
+def test_serve_tells_the_same(cli, write):
+    path = write("x = 1\ny = 2\n")
+    code, _, err = cli("serve", "--config", path)
+    assert code == 3
+    assert len(err.splitlines()) == 2
+
+
+def test_a_variable_is_named(cli, monkeypatch):
+    monkeypatch.setenv("DSN_PROCESSOR__WEB__LISTEN", "x")
+    code, _, err = cli("config", "check")
+    assert code == 3
+    assert "$DSN_PROCESSOR__WEB__LISTEN: web.listen" in err
+
+
+def test_files_that_it_names_are_looked_at(cli, write, tmp_path):
+    rules = write('[[rule]]\nid = "x"\n', "rules.toml")
+    path = write(
+        f'rules = "{rules}"\n[smtp]\ntls_certificate = "{tmp_path}/none.pem"\ntls_key = "{tmp_path}/none.key"\n'
+    )
+    code, _, err = cli("config", "check", "--config", path)
+    assert code == 3
+    assert "rules: " in err
+    assert "No such file" in err
+    write("no certificate", "none.pem")
+    write("no key", "none.key")
+    code, _, err = cli("config", "check", "--config", path)
+    assert "smtp.tls_certificate" in err
+    assert "PEM" in err
+
+
+def test_a_certificate_that_fits(cli, write, tmp_path):
+    try:
+        subprocess.run(
+            [
+                *(
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                    "-nodes",
+                ),
+                *("-subj", "/CN=mx.example.com", "-keyout", tmp_path / "k.pem", "-out", tmp_path / "c.pem"),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+    except FileNotFoundError:
+        pytest.skip("openssl makes the certificate")
+    path = write(f'[smtp]\ntls_certificate = "{tmp_path}/c.pem"\ntls_key = "{tmp_path}/k.pem"\n')
+    assert cli("config", "check", "--config", path)[0] == 0
+
+
+def test_what_is_unwise_is_a_warning(cli, write):
+    path = write(f'[log]\nhash_key = "{HASH_KEY}"\n')
+    path.chmod(0o644)
+    code, _, err = cli("config", "check", "--config", path)
+    assert code == 0
+    assert err.startswith("dsn-processor: warning: ")
+    assert "chmod o-r" in err
+
+
+def test_what_is_shown_is_a_configuration(cli, write, monkeypatch):
+    monkeypatch.setenv("DSN_PROCESSOR__SMTP__SIZE_LIMIT", "2MB")
+    path = write(
+        '[smtp]\nrecipients = ["bounces+*@example.com"]\nhostname = "mx.example.com"\ncommand_timeout = "90s"\n'
+    )
+    code, out, _ = cli("config", "show", "--config", path)
+    assert code == 0
+    before = load(str(path)).settings
+    monkeypatch.delenv("DSN_PROCESSOR__SMTP__SIZE_LIMIT")
+    assert load(str(write(out, "again.toml")), environ={}).settings == before
+    assert re.search(r'^size_limit = "2MB" +# \$DSN_PROCESSOR__SMTP__SIZE_LIMIT$', out, re.MULTILINE)
+    assert re.search(rf'^hostname = "mx.example.com" +# {path} line 3$', out, re.MULTILINE)
+    assert re.search(r"^max_junk = 100 +# default$", out, re.MULTILINE)
+
+
+def test_json_has_every_key(cli):
+    code, out, _ = cli("config", "show", "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert set(shown) == {key.path for key in keys().values()}
+    assert shown["smtp.size_limit"] == {"value": 10_000_000, "origin": "default"}
+
+
+@pytest.mark.parametrize("style", [(), ("--json",)])
+def test_secrets_are_hidden(cli, write, style):
+    path = write(f'[log]\nhash_key = "{HASH_KEY}"\n')
+    _, out, err = cli("config", "show", "--config", path, *style)
+    assert HASH_KEY not in out + err
+    assert "***" in out
+    if not style:
+        assert tomllib.loads(out)["log"]["hash_key"] == "***"
+
+
+def test_other_commands_take_database_and_rules_from_the_file(cli, write, tmp_path, put, monkeypatch):
+    path = write(f'database = "sqlite:///{tmp_path}/of-the-file.db"\n')
+    monkeypatch.setenv("DSN_PROCESSOR_CONFIG", str(path))
+    assert cli("replay", put())[0] == 0
+    assert (tmp_path / "of-the-file.db").exists()
+    monkeypatch.setenv("DSN_PROCESSOR_DB", f"sqlite:///{tmp_path}/of-the-variable.db")
+    assert cli("replay", put())[0] == 0
+    assert (tmp_path / "of-the-variable.db").exists()
+    rules = write('[[rule]]\nid = "x"\n', "rules.toml")
+    write(f'rules = "{rules}"\n')
+    code, _, err = cli("parse", put())
+    assert code == 3
+    assert str(rules) in err
+    write("rules = 3\n")
+    code, _, err = cli("parse", put())
+    assert code == 3
+    assert "line 1: rules has to be text" in err
+
+
+def test_parse_loads_no_validation(put, write, monkeypatch):
+    """A start costs a blink, with a configuration file, too."""
+    code = (
+        "import sys; from dsn_processor.cli import main; main(sys.argv[1:]);"
+        "sys.exit(bool({'pydantic', 'structlog', 'starlette', 'aiosmtpd'} & set(sys.modules)))"
+    )
+    monkeypatch.setenv("DSN_PROCESSOR_CONFIG", str(write("min_free = 1\n")))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "parse", str(put())],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"{")
