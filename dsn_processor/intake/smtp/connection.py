@@ -53,6 +53,7 @@ class Connection(Dialogue):
         self.service = service
         self.options = service.options
         self._original_transport = None
+        self._answers = []
         self._due = 0.0
         self._ends = loop.time() + self.options.session_timeout
         self._closing = False
@@ -110,6 +111,7 @@ class Connection(Dialogue):
             self.service.refused(cause)
             self.told("session ended", cause, why=text)
         self.reply(text)
+        self.flush()
         self._closing = True
         self._due = self.loop.time() + _LINGER
         self.transport.close()
@@ -147,11 +149,13 @@ class Connection(Dialogue):
             self.greet()
             while not self._closing:
                 self._reset_timeout()
+                if not self._reader.has_line:
+                    self.flush()
+                    if self._paused:
+                        await self._drain_helper()
                 line = await self._read_line()
                 if line is not None:
                     await self._obey(line)
-                if self._paused:
-                    await self._drain_helper()
         except (GoneError, ConnectionError):
             pass
         finally:
@@ -243,6 +247,7 @@ class Connection(Dialogue):
             self.wrong("501 5.5.4 STARTTLS stands alone")
             return
         self.reply("220 2.0.0 Go on with TLS")
+        self.flush()
         # What was said before in the clear, and what was known by it, is forgotten (RFC 3207 sections 4.2 and 6). From
         # here to the change of transport nothing waits, so that no more of it can come.
         self._reader.forget()

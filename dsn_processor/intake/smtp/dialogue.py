@@ -35,14 +35,22 @@ class Dialogue(SMTP):
     envelope: Envelope
     transport: Any
     client: str | None = None
+    _answers: list[str]
     _errors = 0
     _junk = 0
 
     # ---- answers
 
     def reply(self, text: str) -> None:
-        if self.transport is not None:
-            self.transport.write(text.encode() + b"\r\n")
+        """Answer, with what else is answered before the next wait (RFC 2920 section 3.2): to send is what costs most."""
+        self._answers.append(text)
+
+    def flush(self) -> None:
+        """Send the answers. To be done before any wait for the peer."""
+        if self._answers:
+            if self.transport is not None:
+                self.transport.write("\r\n".join([*self._answers, ""]).encode())
+            self._answers.clear()
 
     def forget(self) -> None:
         """Begin with a new envelope (RFC 5321 section 4.1.1.5)."""

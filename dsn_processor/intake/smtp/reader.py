@@ -19,6 +19,11 @@ class Reader(asyncio.StreamReader):
         """Whether the peer said more than was read."""
         return bool(self._buffer)
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a line can be read without waiting."""
+        return b"\n" in self._buffer
+
     def forget(self) -> None:
         """Drop what was not read yet."""
         self._buffer.clear()

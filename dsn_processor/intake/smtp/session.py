@@ -29,6 +29,7 @@ class Session(Connection):
             self.part("421 4.7.0 Wait for 354", Refused.PROTOCOL)
             return
         self.reply("354 End with <CRLF>.<CRLF>")
+        self.flush()
         spool = Spool(self.service.memory, self.options.size_limit)
         try:
             self._receiving = True
