@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+
+import ahocorasick
 
 from dsn_processor.classify.rules import BlockList
 from dsn_processor.facts import Block
@@ -23,8 +24,13 @@ _MECHANISMS = {
     Reason.POLICY: None,
     Reason.SENDER_REJECTED: None,
 }
+#: The reasons that a block is looked for with.
+BLOCK_REASONS = _MECHANISMS.keys()
 _LIMIT = 4096
-_IPV4 = pattern(r"(?<![\w.-])((?:\d{1,3}\.){3}\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[a-z]))?", re.IGNORECASE)
+# The look-behind stands after the first digit: so the engine skips to the next digit at once.
+_IPV4 = pattern(
+    r"(\d(?<![\w.-].)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[a-z]))?", re.IGNORECASE
+)
 # What stands before the address of the server that answers: "host mx.example.net[", "connect to mx (", ...
 _SERVERS_OWN = pattern(
     r"(?:\b(?:connect(?:ed|ion)? to|remote (?:host|server|mta)|mail server at|by server|relay=|mx for [\w.-]{1,40}:?)"
@@ -47,6 +53,7 @@ _UNKNOWN_LIST = pattern(
     r"(?:blocked using|(?:black|block)?listed (?:in|at|on|by)|found in|rbl on|black ?list|blocked by)[ :]+((?:[a-z0-9_-]{1,63}\.){1,6}[a-z]{2,24})\b",
     re.IGNORECASE,
 )
+_IPV6_COLONS = 7  # of an address written in full
 _IPV6 = pattern(r"(?<![\w:.])[0-9a-f]{1,4}:[0-9a-f:]{1,34}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE)
 _URL = pattern(r"(?:https?://|(?<![\w./@-])www\.)[^\s<>\"']{3,300}", re.IGNORECASE)
 _HOST = pattern(r"(?<![\w.@-])[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])", re.IGNORECASE)
@@ -67,36 +74,55 @@ _CHECKS = {
 _CHECK_OF = {"20": "dkim", "21": "dkim", "22": "dkim", "23": "spf", "24": "spf", "25": "ptr", "29": "arc"}
 
 
+class BlockLists:
+    """The public blocklists made searchable: one pass over a text for all zones and names."""
+
+    def __init__(self, lists: tuple[BlockList, ...]) -> None:
+        self.zones = {zone: one for one in lists for zone in one.zones}
+        self.of_addresses = {one.name.casefold(): one for one in lists if one.lists == "ip"}
+        self._words = ahocorasick.Automaton()
+        for word in self.zones.keys() | self.of_addresses.keys():
+            self._words.add_word(word, word)
+        self._words.make_automaton()
+
+    def mentioned(self, folded: str) -> set[str]:
+        """The zones and the names that stand anywhere in ``folded``, text without letter case."""
+        return {word for _, word in self._words.iter(folded)} if self._words else set()
+
+
 def find_block(
     reason: Reason,
     text: str,
-    lists: tuple[BlockList, ...],
+    lists: BlockLists,
     *,
     status: str | None = None,
     remote_mta: str | None = None,
 ) -> Block | None:
-    """What ``text`` says about a refusal for ``reason``; None where the reason is no block or nothing is said."""
-    if reason not in _MECHANISMS or not text:
+    """What ``text`` says about a refusal for ``reason``, one of ``BLOCK_REASONS``; None where it says nothing."""
+    if not text:
         return None
     text = text[:_LIMIT]
     mechanism = _MECHANISMS[reason]
+    folded = text.casefold()
     ip = _find_ip(text, remote_mta or "")
-    url = _find_url(text, ip)
-    found = _find_list(text, lists, reason)
+    url = _find_url(text, ip) if "://" in text or "www." in folded else None
+    found = _find_list(text, folded, lists, reason)
     name = found[0] if found else None
     if found and found[1] == "ip" and reason in {Reason.IP_BLOCKLISTED, Reason.REPUTATION}:
         mechanism = "dnsbl"
     if not (ip or url or name or mechanism):
         return None
-    authentication = _find_authentication(reason, text, status)
+    authentication = _find_authentication(reason, folded, status)
     return Block(ip=ip, list=name, url=url, mechanism=mechanism, authentication=authentication)
 
 
 def _find_ip(text: str, remote_mta: str) -> str | None:
     """The client's IP, which is ours: not that of the server that answers, nor what a list answered (127.0.0.2)."""
     rest = None
-    servers = frozenset(_BETWEEN_NAMES.split(remote_mta))
+    servers: list[str] | None = None
     for ip, start, end in _ips(text):
+        if servers is None:
+            servers = _BETWEEN_NAMES.split(remote_mta)
         before = text[max(0, start - 60) : start].casefold()
         if ip in servers or _SERVERS_OWN.search(before):
             continue
@@ -113,8 +139,10 @@ def _ips(text: str) -> Iterator[tuple[str, int, int]]:
             parts.reverse()
         if all(int(part) < 256 for part in parts) and parts[0] not in _NOBODYS:
             yield ".".join(parts), match.start(1), match.end(1)
+    if "::" not in text and text.count(":") < _IPV6_COLONS:
+        return
     for match in _IPV6.finditer(text):
-        if match[0].count(":") == 7 or "::" in match[0]:
+        if match[0].count(":") == _IPV6_COLONS or "::" in match[0]:
             yield match[0].lower(), match.start(), match.end()
 
 
@@ -125,16 +153,16 @@ _NOBODYS = frozenset({"0", "127"})
 def _find_url(text: str, ip: str | None) -> str | None:
     """The page to ask at: of several the one that speaks of the address, else of removal, else the first."""
     urls = [match[0].rstrip(".,;:)]}!") for match in _URL.finditer(text)]
-    if not urls:
-        return None
+    if len(urls) < 2:
+        return urls[0] if urls else None
     return max(urls, key=lambda url: (bool(ip and ip in url), bool(_REMOVAL.search(url))))
 
 
-def _find_list(text: str, lists: tuple[BlockList, ...], reason: Reason) -> tuple[str, str] | None:
+def _find_list(text: str, folded: str, lists: BlockLists, reason: Reason) -> tuple[str, str] | None:
     """The zone as it is written where it is a query zone, else the list's name; and what it lists."""
-    zones = _zones(lists)
-    folded = text.casefold()
-    if any(zone in folded for zone in zones):
+    zones = lists.zones
+    mentioned = lists.mentioned(folded)
+    if not mentioned.isdisjoint(zones):
         for match in _HOST.finditer(text):
             labels = match[0].casefold().split(".")
             # An address asked of the zone stands before it.
@@ -146,21 +174,23 @@ def _find_list(text: str, lists: tuple[BlockList, ...], reason: Reason) -> tuple
                     return found.name if is_page else ".".join(labels), found.lists
     if reason is not Reason.IP_BLOCKLISTED:
         return None
-    for one in lists:
-        if one.lists == "ip" and _stands(one.name.casefold(), folded):
-            return one.name, one.lists
+    if mentioned:
+        for name, one in lists.of_addresses.items():
+            if name in mentioned and _stands(name, folded):
+                return one.name, one.lists
     unknown = _UNKNOWN_LIST.search(text)
     return (unknown[1].casefold(), "ip") if unknown else None
 
 
-def _find_authentication(reason: Reason, text: str, status: str | None) -> tuple[str, ...]:
-    folded = text.casefold()
+def _find_authentication(reason: Reason, folded: str, status: str | None) -> tuple[str, ...]:
+    if reason not in _CHECKS:
+        return ()
     named = tuple(
         check
-        for check, words in _CHECKS.get(reason, ())
+        for check, words in _CHECKS[reason]
         if any(_stands(word, folded) and not _passed(word, folded) for word in words)
     )
-    if named or reason not in _CHECKS:
+    if named:
         return named
     coded = _CHECK_OF.get((status or "").removeprefix("5.7.").removeprefix("4.7."))
     return (coded,) if coded else ()
@@ -183,8 +213,3 @@ def _stands(word: str, text: str) -> bool:
 
 def _passed(word: str, text: str) -> bool:
     return any(f"{word}{by}pass" in text for by in ("=", " = ", ": ", " "))
-
-
-@lru_cache(maxsize=4)
-def _zones(lists: tuple[BlockList, ...]) -> dict[str, BlockList]:
-    return {zone: one for one in lists for zone in one.zones}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, without_parts
+from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.patterns import pattern
@@ -56,6 +56,7 @@ class Case:
         self.transient = _is_transient(recipient)
         self.diagnostic = recipient.diagnostic_code or ""
         self._known: dict[str, Sequence[Rule]] = {}
+        self._lines: dict[str, str] = {}
         self._providers: frozenset[str] | None = None
         self._codes: list[str] | None = None
         self._discount = EXPLANATION_DISCOUNT
@@ -68,8 +69,16 @@ class Case:
             )
         return self._known[source]
 
+    def line(self, source: str) -> str:
+        """The text of ``source`` as it is searched and quoted: on one line with single spaces."""
+        line = self._lines.get(source)
+        if line is None:
+            text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
+            line = self._lines[source] = spaced(text)
+        return line
+
     def _in_diagnostic(self) -> Sequence[Rule]:
-        scan = self.book.scan(self.diagnostic) if self.diagnostic else NOTHING
+        scan = self.book.scan_line(self.line("diagnostic_code")) if self.diagnostic else NOTHING
         found = self._applying(scan)
         by_code = self.book.by_status.get(self.recipient.status or "")
         if not by_code:
@@ -78,7 +87,9 @@ class Case:
         return sorted([*found, *also], key=weight) if also else found
 
     def _in_explanation(self) -> Sequence[Rule]:
-        rules = self._applying(self.book.scan(self.recipient.explanation))
+        if not self.recipient.explanation:
+            return ()
+        rules = self._applying(self.book.scan_line(self.line("text")))
         causes = {rule.reason for rule in rules if rule.strength < VAGUE and rule.origin == ANYBODY}
         if len(causes) > 1:
             self._discount += AMBIGUITY_DISCOUNT
@@ -94,20 +105,32 @@ class Case:
 
     def _applying(self, scan: Scan) -> tuple[Rule, ...]:
         """The rules of a scan whose conditions hold here."""
-        if scan.rules is not None and self.recipient.smtp_command not in _BEFORE_RCPT:
+        book, early = self.book, self.recipient.smtp_command in _BEFORE_RCPT
+        if scan.rules is not None and not early:
             return scan.rules
-        rules = self.book.rules
-        hits = [hit for hit in scan.hits if self._applies(rules[hit.rank], scan.providers)]
-        return self.book.rules_of(without_parts(hits, rules))
+        asks, rules = book.asks_more, book.rules
+        return book.strongest(
+            tuple(
+                [
+                    hit
+                    for hit in scan.hits
+                    if not (early or asks[hit.rank]) or self._applies(rules[hit.rank], scan.providers)
+                ]
+            )
+        )
 
     def _applies(self, rule: Rule, named: frozenset[str]) -> bool:
         recipient = self.recipient
         return (
-            (not rule.provider or rule.provider in named or rule.provider in self.providers())
-            and (not rule.status or not self.codes().isdisjoint(rule.status))
-            and (not rule.reply_code or recipient.reply_code in rule.reply_code)
+            (not rule.reply_code or recipient.reply_code in rule.reply_code)
             and (not rule.command or recipient.smtp_command in rule.command)
             and (not rule.action or recipient.action == rule.action)
+            and (
+                not rule.status
+                or recipient.status in rule.status
+                or any(code in rule.status for code in self.further_codes())
+            )
+            and (not rule.provider or rule.provider in named or rule.provider in self.providers())
             and not (recipient.smtp_command in _BEFORE_RCPT and rule.reason in _ABOUT_RECIPIENT)
         )
 
@@ -132,19 +155,14 @@ class Case:
         return self._codes
 
     def candidate(self, step: str, rule_id: str, meaning: CodeMeaning, evidence: Evidence) -> Candidate:
-        bounce_type = meaning.bounce_type or _type_of(meaning.reason, transient=self.transient)
-        confidence = meaning.confidence
-        if bounce_type is BounceType.HARD and self.is_doubtful():
-            confidence = min(confidence, DISAGREEMENT_LIMIT)
-        return Candidate(
-            step=step,
-            rule_id=rule_id,
-            reason=meaning.reason,
-            bounce_type=bounce_type,
-            scope=REASONS[meaning.reason][1],
-            confidence=round(confidence, 2),
-            evidence=evidence,
-        )
+        reason, confidence, bounce_type = meaning
+        usual, scope = REASONS[reason]
+        if bounce_type is None:
+            soft = self.transient and (usual is BounceType.HARD or reason is Reason.RATE_LIMITED)
+            bounce_type = BounceType.SOFT if soft else usual
+        if bounce_type is BounceType.HARD and confidence > DISAGREEMENT_LIMIT and self.is_doubtful():
+            confidence = DISAGREEMENT_LIMIT
+        return Candidate(step, rule_id, reason, bounce_type, scope, round(confidence, 2), evidence)
 
     def is_doubtful(self) -> bool:
         """Something in the evidence speaks against a dead address."""
@@ -158,12 +176,10 @@ class Case:
 
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
         confidence = rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
-        text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
-        evidence = (
-            Evidence(source, _excerpt(text, rule))
-            if rule.text or not self.recipient.status
-            else Evidence("status", self.recipient.status)
-        )
+        if rule.text or not self.recipient.status:
+            evidence = Evidence(source, _excerpt(self.line(source), rule))
+        else:
+            evidence = Evidence("status", self.recipient.status)
         return self.candidate(step, rule.id, CodeMeaning(rule.reason, confidence, rule.bounce_type), evidence)
 
     def by_code(self, step: str, kind: str, code: str, source: str) -> Candidate | None:
@@ -181,8 +197,10 @@ def _is_transient(recipient: RecipientReport) -> bool:
 
 
 def _classes_disagree(recipient: RecipientReport) -> bool:
-    said = {str(code)[0] for code in (recipient.reply_code, recipient.status) if code}
-    return len(said) > 1 or (recipient.action is Action.DELAYED and "5" in said)
+    heard, stated = str(recipient.reply_code or "")[:1], (recipient.status or "")[:1]
+    if recipient.action is Action.DELAYED and "5" in heard + stated:
+        return True
+    return bool(heard and stated) and heard != stated
 
 
 def _about_another(recipient: RecipientReport) -> bool:
@@ -199,23 +217,22 @@ def _about_another(recipient: RecipientReport) -> bool:
 def _about_sender(diagnostic: str) -> bool:
     """The diagnostic speaks of us: of being blocked, or of a sender and of no recipient beside it."""
     text = diagnostic.casefold()
-    if any(word in text for word in _BLOCKED):
+    if _holds(text, _BLOCKED):
         return True
-    if not any(word in text for word in _SENDERS):
+    if not _holds(text, _SENDERS):
         return False
     return any(not _RECIPIENT.search(clause) for clause in _CLAUSES.split(text) if _SENDER.search(clause))
 
 
-def _type_of(reason: Reason, *, transient: bool) -> BounceType:
-    bounce_type = REASONS[reason][0]
-    if transient and (bounce_type is BounceType.HARD or reason is Reason.RATE_LIMITED):
-        return BounceType.SOFT
-    return bounce_type
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110  a loop is twice as quick as any() of a generator
+        if word in text:
+            return True
+    return False
 
 
 def _excerpt(text: str, rule: Rule) -> str:
-    """The part of ``text`` that holds the rule's longest fragment."""
-    text = " ".join(text[:LIMIT].split())
+    """The part of a line that holds the rule's longest fragment."""
     if len(text) > EVIDENCE_LIMIT and rule.text:
         found = text.casefold().find(max(rule.text, key=len))
         if found + len(max(rule.text, key=len)) > EVIDENCE_LIMIT:

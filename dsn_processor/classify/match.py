@@ -1,12 +1,13 @@
 """Find the rules whose words stand in a text: one pass of an Aho-Corasick automaton for all rows together."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import ahocorasick
 
+from dsn_processor.classify.block import BlockLists
 from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load, weight
 from dsn_processor.patterns import pattern
 
@@ -29,9 +30,18 @@ _DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*+")
 _REPEATED = pattern(r"[245](?<![\w.-].)\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 
 
+def spaced(text: str) -> str:
+    """As much of ``text`` as is looked at, on one line with single spaces."""
+    return " ".join(text[:LIMIT].split())
+
+
 def fold(text: str) -> str:
     """``text`` as fragments are written: no case, single spaces, plain quotes, every address as "@"."""
-    text = " ".join(text[:LIMIT].split()).casefold()
+    return _fold_line(spaced(text))
+
+
+def _fold_line(text: str) -> str:
+    text = text.casefold()
     if not text.isascii():
         text = text.translate(_PUNCTUATION)
     if "@" in text:
@@ -88,12 +98,16 @@ class RuleBook:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.rules = tables.rules if tables.in_order else tuple(sorted(tables.rules, key=weight))
+        #: Of each rule, whether it asks for more than its words.
+        self.asks_more = [_asks_more(rule) for rule in self.rules]
         self.by_status: dict[str, list[int]] = defaultdict(list)
         self._suffixes = _suffixes(tables.providers)
         self._automaton = self._build()
         # Servers say the same to thousands; without addresses it is the same to the letter.
         self._scanned = lru_cache(maxsize=SCANS)(self._scan)
+        self.strongest = lru_cache(maxsize=SCANS)(self._strongest)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
+        self._block_lists: BlockLists | None = None
 
     def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
         return RuleBook, (self.tables,)  # another process builds its own automaton
@@ -119,9 +133,20 @@ class RuleBook:
         automaton.make_automaton()
         return automaton
 
+    @property
+    def block_lists(self) -> BlockLists:
+        """The public blocklists, made searchable when first asked for."""
+        if self._block_lists is None:
+            self._block_lists = BlockLists(self.tables.lists)
+        return self._block_lists
+
     def scan(self, text: str) -> Scan:
         """All rules whose words stand in ``text``, which is folded first. A fragment begins at the begin of a word."""
-        text = fold(text)
+        return self.scan_line(spaced(text))
+
+    def scan_line(self, line: str) -> Scan:
+        """``scan`` of a text that is ``spaced`` already."""
+        text = _fold_line(line)
         return self._scanned(text) if len(text) <= SCANNED else self._scan(text)
 
     def _scan(self, text: str) -> Scan:
@@ -140,13 +165,14 @@ class RuleBook:
         if not hits and not providers:
             return NOTHING
         hits.sort()
-        plain = not any(_asks_more(self.rules[hit.rank]) for hit in hits)
-        rules = self.rules_of(without_parts(hits, self.rules)) if plain else None
+        plain = not any(self.asks_more[hit.rank] for hit in hits)
+        rules = self._strongest(tuple(hits)) if plain else None
         return Scan(tuple(hits), frozenset(providers), rules)
 
-    def rules_of(self, hits: Iterable[Hit]) -> tuple[Rule, ...]:
-        """The rules of ``hits``, each once."""
-        return tuple([self.rules[rank] for rank in dict.fromkeys([hit.rank for hit in hits])])
+    def _strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
+        """The rules of ``hits`` that no longer phrase explains, each once, the strongest first."""
+        kept = without_parts(hits, self.rules)
+        return tuple([self.rules[rank] for rank in dict.fromkeys([hit.rank for hit in kept])])
 
     def _provider_of(self, name: str) -> str | None:
         """The provider that a host or a mail domain belongs to."""
@@ -162,7 +188,7 @@ def default_book() -> RuleBook:
     return RuleBook(load())
 
 
-def without_parts(hits: list[Hit], rules: tuple[Rule, ...]) -> list[Hit]:
+def without_parts(hits: Sequence[Hit], rules: tuple[Rule, ...]) -> Sequence[Hit]:
     """A longer phrase explains the words inside it: "unknown address error" says less than "unknown address" would.
     A provider's and an operator's rules stand whatever others say.
     """

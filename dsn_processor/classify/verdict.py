@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dsn_processor.classify.block import find_block
+from dsn_processor.classify.block import BLOCK_REASONS, find_block
 from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
 from dsn_processor.classify.match import RuleBook, default_book
 from dsn_processor.classify.rules import ANYBODY, OPERATOR, VAGUE, CodeMeaning
-from dsn_processor.facts import Candidate, Evidence, RecipientReport, Verdict
+from dsn_processor.facts import Block, Candidate, Evidence, RecipientReport, Verdict
 from dsn_processor.terms import Action, BounceType, Reason
 
 #: A code at least this sure is specific; a less sure one ("5.7.1", "5.0.0") yields to any words.
@@ -35,9 +35,8 @@ def judge(
     search ends at the winner. ``book`` holds other rules than the package's own.
     """
     case = Case(recipient, reporting_mta, book or default_book())
-    found = (candidate for step in STEPS for candidate in step(case))
-    candidates = tuple(found) if trace else (next(found),)
-    winner = candidates[0]
+    candidates = tuple([found for step in STEPS for found in step(case)]) if trace else ()
+    winner = candidates[0] if trace else _strongest(case)
     return Verdict(
         bounce_type=winner.bounce_type,
         reason=winner.reason,
@@ -45,16 +44,27 @@ def judge(
         confidence=winner.confidence,
         rule_id=winner.rule_id,
         evidence=(winner.evidence,),
-        block=find_block(
-            winner.reason,
-            recipient.explanation
-            if winner.evidence.source == "text" or not case.diagnostic
-            else case.diagnostic,
-            case.book.tables.lists,
-            status=recipient.status,
-            remote_mta=recipient.remote_mta,
-        ),
-        candidates=candidates if trace else (),
+        block=_block(case, winner),
+        candidates=candidates,
+    )
+
+
+def _strongest(case: Case) -> Candidate:
+    """The first candidate that any step gives; the last step always gives one."""
+    return next(found for step in STEPS for found in step(case))
+
+
+def _block(case: Case, winner: Candidate) -> Block | None:
+    if winner.reason not in BLOCK_REASONS:
+        return None
+    recipient = case.recipient
+    from_notice = winner.evidence.source == "text" or not case.diagnostic
+    return find_block(
+        winner.reason,
+        recipient.explanation if from_notice else case.diagnostic,
+        case.book.block_lists,
+        status=recipient.status,
+        remote_mta=recipient.remote_mta,
     )
 
 

@@ -42,40 +42,30 @@ _QUOTED = pattern(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quot
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
 _CONTINUATION = pattern(
-    r"\n[ \t]*(?:<<<[ \t]*)?(?:[Ss][Mm][Tt][Pp];[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?"
+    r"\n[ \t]*+(?:<<<[ \t]*)?(?:[Ss][Mm][Tt][Pp];[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?"
 )
 
 # "Empf\303\244nger"
 _OCTALS = pattern(r"(?:\\[23][0-7]{2})+")
 
-# Literals that name a command, in lower case; the first that stands where a refused command stands counts.
+# A command that something introduces: a blank stands before it, which the engine leaps to.
 _COMMANDS = (
-    "rcpt",
-    "end of data",
-    "end of message",
-    "mail from",
-    "mail command",
-    "data",
-    "ehlo",
-    "helo",
-    "lhlo",
-    "starttls",
-    "auth",
-    "initial connection",
-    "connect",
+    r"(end of data|end of message|mail from|mail(?= command)|mail(?= from)|rcpt|data|ehlo|helo|lhlo|starttls|auth"
+    r"|initial connection|connection|connect)\b"
 )
-_COMMAND = pattern(
-    r"(end of data|end of message|mail from|mail|rcpt to|rcpt|data|ehlo|helo|lhlo|starttls|auth|initial connection|connection|connect)\b"
-)
-_REFUSED = pattern(
-    r"(?:in (?:reply|response) to|after(?: sending)?|during|in|following|command was:?|>>>|command:|sent:|(?:unable|failed) to|like our|our final)"
-    r"\s+(?:the\s+|initial\s+|pipelined\s+|sending\s+|our\s+|final\s+){0,3}\"?\Z"
-)
+_COMMAND = pattern(_COMMANDS.replace("(?= command)", ""))
+_INTRODUCED = pattern(rf" \"?{_COMMANDS}")
+# What introduces a command that was refused, and the words that may stand between.
+_REFUSING = (
+    "in reply to", "in response to", "after", "after sending", "during", "in", "following", "command was", "command was:",
+    ">>>", "command:", "sent:", "unable to", "failed to", "like our", "our final",
+)  # fmt: skip
+_FILLING = ("the", "initial", "pipelined", "sending", "our", "final")
+_FILLERS = 3  # of them at most
 _VERBS = {
     "end of data": "EOD",
     "end of message": "EOD",
     "mail from": "MAIL",
-    "rcpt to": "RCPT",
     "helo": "EHLO",
     "lhlo": "EHLO",
     "initial connection": "CONNECT",
@@ -124,9 +114,9 @@ def find_reply_code(text: str) -> int | None:
     """
     if ("... " in text or "<<<" in text) and (match := _CODE_HEARD.search(text)):
         return int(match[1] or match[2])
-    if match := _CODE_AT_START.match(text):
+    if (not text[:1].isalpha() or text[0] == "s") and (match := _CODE_AT_START.match(text)):
         return int(match[1])
-    if match := _CODE_AND_STATUS.search(text):
+    if _may_hold_status(text) and (match := _CODE_AND_STATUS.search(text)):
         return int(match[1])
     match = _announced_code(text)
     return int(match[1]) if match else None
@@ -169,6 +159,8 @@ def find_reply(text: str) -> str | None:
 
 def find_status(text: str) -> str | None:
     """The enhanced status code that ``text`` states, the most specific of several, in canonical form ("5.1.1")."""
+    if not _may_hold_status(text):
+        return None
     if match := _CODE_AND_STATUS.search(text):
         found = canonical_status(match[2], match[3], match[4])
         if not found.endswith(".0.0"):
@@ -182,6 +174,11 @@ def find_status(text: str) -> str | None:
     return fallback
 
 
+def _may_hold_status(text: str) -> bool:
+    """Three quick looks spare most texts a slow one."""
+    return "5." in text or "4." in text or "2." in text
+
+
 def canonical_status(class_: str, subject: str, detail: str) -> str:
     """One form for one code: "5.01.01" is "5.1.1" (RFC 3463 section 2: no leading zeros)."""
     return f"{class_}.{int(subject)}.{int(detail)}"
@@ -193,16 +190,25 @@ def find_command(text: str) -> str | None:
     told = text.find("in reply to ")
     if told >= 0 and (match := _COMMAND.match(text, told + 12)):
         return _verb(match[1])
-    found: tuple[int, str] | None = None
-    for literal in _COMMANDS:
-        position = text.find(literal)
-        while position >= 0 and (found is None or position < found[0]):
-            match = _COMMAND.match(text, position)
-            if match and _REFUSED.search(text, max(0, position - 60), position):
-                found = position, match[1]
-                break
-            position = text.find(literal, position + 1)
-    return _verb(found[1]) if found else None
+    for match in _INTRODUCED.finditer(text.replace("\n", " ").replace("\t", " ")):
+        if _is_refused(text[max(0, match.start(1) - _LOOK_BACK) : match.start(1)]):
+            return _verb(match[1])
+    return None
+
+
+def _is_refused(before: str) -> bool:
+    """Whether the words before a command say that it was refused."""
+    before = before.removesuffix('"')
+    for _ in range(_FILLERS + 1):
+        words = before.rstrip()
+        if len(words) == len(before):
+            return False
+        if words.endswith(_REFUSING):
+            return True
+        if not words.endswith(_FILLING):
+            return False
+        before = words.removesuffix(next(filler for filler in _FILLING if words.endswith(filler)))
+    return False
 
 
 _DOMAIN = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,10}"
@@ -215,7 +221,6 @@ _HOSTS = (
     pattern(rf"while talking to ({_DOMAIN})\.?:"),
     pattern(rf"by (?<!\wby )({_DOMAIN})\.? \[[\w.:]{{2,60}}\]"),
 )
-_DISLIKES = (" not like", " failed after")
 _DISLIKING = pattern(
     rf"(?:^|\n)[ \t>]*(?:(\d{{1,3}}(?:\.\d{{1,3}}){{3}}) (?:does not like|failed after)|({_DOMAIN}) \[[\w.:]{{2,60}}\] did not like)"
 )
@@ -224,7 +229,7 @@ _DISLIKING = pattern(
 def find_host(text: str) -> str | None:
     """The host that gave the reply, where a notice names it in one of the usual forms."""
     found = [match for pattern in _HOSTS if (match := pattern.search(text))]
-    if any(words in text for words in _DISLIKES) and (match := _DISLIKING.search(text)):
+    if (" not like" in text or " failed after" in text) and (match := _DISLIKING.search(text)):
         found.append(match)
     if not found:
         return None

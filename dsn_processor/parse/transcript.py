@@ -10,8 +10,9 @@ from dsn_processor.patterns import pattern
 #: A reply with words of its own.
 HEARD = pattern(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
 # What Sendmail turns a reply into, from its code alone: "User unknown" for any 550, "Service unavailable" for any 554.
+# The look-behinds, which ask for the begin of a line, stand behind what the engine can leap to.
 _TURNED = pattern(
-    r"^[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:<[^<>\n]{1,320}>\.\.\. [^\n]*|Service unavailable)$",
+    r"[45](?<![^\n].)\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:<[^<>\n]{1,320}>\.\.\. [^\n]*|Service unavailable)$",
     re.MULTILINE,
 )
 # ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
@@ -19,9 +20,10 @@ _AFTERWARDS = pattern(
     r"^[ \t]*<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_AFTERWARDS_SAYS = ("no valid recipients", "need rcpt", "no recipients", "bad sequence")
 _SAID = pattern(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
 # The host, and the reply to no command: its greeting.
-_TALKING = pattern(r"^\.\.\. while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?", re.MULTILINE)
+_TALKING = pattern(r"\.\.\.(?<![^\n]...) while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?")
 _DEFERRED = pattern(r"^([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
 
 
@@ -29,10 +31,16 @@ def without_translation(words: str) -> str:
     """The words without Sendmail's translation of a reply that has words of its own, and without what came of it."""
     if "<<<" not in words:
         return words
-    kept = _AFTERWARDS.sub("", words)
+    kept = _AFTERWARDS.sub("", words) if _may_go_on(words) else words
     if not HEARD.search(kept):
         return kept if "<<<" in kept else words
     return _TURNED.sub("", kept)
+
+
+def _may_go_on(words: str) -> bool:
+    """Whether anything of ``_AFTERWARDS`` may be found."""
+    folded = words.lower()
+    return not words.isascii() or any(says in folded for says in _AFTERWARDS_SAYS)
 
 
 def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
@@ -61,6 +69,8 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
 
 def _deferred(report: RecipientReport, notice: str) -> str | None:
     """What put this recipient off, who may be one of several in the transcript."""
+    if "... Deferred: 4" not in notice:
+        return None
     address = report.address.casefold()
     return next(
         (match[2] for match in _DEFERRED.finditer(notice) if bare_address(match[1]).casefold() == address),

@@ -91,4 +91,4 @@ def test_a_phrase_over_and_over_is_looked_at_in_one_sweep():
     made = book(Rule("short", Reason.POLICY, ("blocked",)), Rule("long", Reason.POLICY, ("ip blocked",)))
     for text, told in {"": ["long"], "blocked": ["long", "short"]}.items():
         hits = without_parts(list(made.scan("ip blocked " * 300 + text).hits), made.rules)
-        assert [rule.id for rule in made.rules_of(hits)] == told
+        assert [rule.id for rule in made.strongest(tuple(hits))] == told
