@@ -9,8 +9,6 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError
 
-BUSY_ADVICE = "another dsn-processor is writing to it; wait until that ends, or stop it, and run this again"
-
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; nothing of the last step was stored: make room and run this again",
     sqlite3.SQLITE_NOTADB: "this file is no SQLite database; name another file, or move it away",
@@ -42,10 +40,19 @@ def store_error(name: str, error: BaseException) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF  # the extended codes keep their family in the low byte
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StoreBusyError(f"{name} is in use: {BUSY_ADVICE}")
+        return busy(name)
     if primary in _ADVICE:
         kind = StoreFullError if primary == sqlite3.SQLITE_FULL else StoreError
         return kind(f"{name}: {error}: {_ADVICE[primary]}")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StoreFullError(f"{name}: {error}: {_ADVICE[sqlite3.SQLITE_FULL]}")
     return StoreError(f"{name}: {error}")
+
+
+def busy(name: str, process: str = "") -> StoreBusyError:
+    """Somebody else writes: the ``process`` of this number, where that is known."""
+    who = f" (process {process})" if process else ""
+    return StoreBusyError(
+        f"{name} is in use: another dsn-processor{who} is writing to it; wait until that ends, or stop it, and run this "
+        "again"
+    )

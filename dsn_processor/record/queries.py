@@ -72,10 +72,19 @@ def message(connection: Connection, message_id: int) -> StoredMessage | None:
 
 
 def waiting(connection: Connection, limit: int, besides: Collection[int]) -> list[StoredMessage]:
-    """Asks for as many more as are ``besides``: those are few, and most of them the oldest."""
+    """Asks for as many more as are ``besides``: those are few, and most of them the oldest. A mail that was begun
+    before comes after all that were not: were it tried first after each restart, a server that is killed again and
+    again would blame the same innocent mails each time.
+    """
     wanted = select(*_message_columns).where(_message.c.state == MessageState.RECEIVED.value)
-    rows = connection.execute(wanted.order_by(_message.c.id).limit(limit + len(besides)))
-    return [message_fact(row) for row in rows if row.id not in besides][:limit]
+    for chosen in (
+        wanted.where(_message.c.attempts == 0).order_by(_message.c.id),
+        wanted.where(_message.c.attempts > 0).order_by(_message.c.attempts, _message.c.id),
+    ):
+        rows = connection.execute(chosen.limit(limit + len(besides)))
+        if found := [message_fact(row) for row in rows if row.id not in besides][:limit]:
+            return found
+    return []
 
 
 def backlog(connection: Connection) -> tuple[int, datetime | None]:

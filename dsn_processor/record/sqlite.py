@@ -20,8 +20,8 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
-from dsn_processor.errors import ConfigurationError, StoreBusyError, StoreError
-from dsn_processor.record.faults import BUSY_ADVICE, told
+from dsn_processor.errors import ConfigurationError, StoreError
+from dsn_processor.record.faults import busy, told
 
 _SHAPE = "give it as sqlite:///relative/path.db or sqlite:////absolute/path.db"
 _BUSY_SECONDS = 5.0
@@ -99,7 +99,7 @@ def writer_lock(path: Path, wait: float) -> Iterator[None]:
 
     The lock is on a file beside the database, never on the database itself: closing any descriptor of that would
     drop SQLite's own locks. It bears the name behind all links, so that whoever comes by another one meets the same
-    lock. The system releases it when its holder dies; the file stays.
+    lock. The system releases it when its holder dies; the file stays, and in it the number of the last holder's process.
     """
     deadline = time.monotonic() + wait
     with told(str(path)):
@@ -107,8 +107,11 @@ def writer_lock(path: Path, wait: float) -> Iterator[None]:
     try:
         while not _locked(lock):
             if time.monotonic() >= deadline:
-                raise StoreBusyError(f"{path} is in use: {BUSY_ADVICE}")
+                holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+                raise busy(str(path), holder if holder.isdecimal() else "")
             time.sleep(_POLL_SECONDS)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(lock)

@@ -136,7 +136,14 @@ class Writer:
                 takes, calls, done = self._grab()
             if stopping:
                 break
-            self._turn(takes, calls, done)
+            try:
+                self._turn(takes, calls, done)
+            except (
+                Exception
+            ):  # the writer goes on, whatever a turn did; those who wait must not wait for ever
+                log.exception("fault")
+                lost = StoreError("a fault of ours kept this from being stored")
+                self._tell([(one.future, lost) for one in takes] + [(one.future, lost) for one in calls])
         self._guarded(self._give_back)
         self._keeper.close()
 

@@ -181,19 +181,19 @@ def test_a_full_disk(program, url, write_dsn):
 def test_a_store_in_use(cli, url, piped, monkeypatch):
     monkeypatch.setattr(ingest_command, "PATIENCE", 0.05)
     with Store.open(url):
-        assert "is in use: another dsn-processor" in failed(cli("ingest", "-", "--db", url))
+        assert "is in use: another dsn-processor (process " in failed(cli("ingest", "-", "--db", url))
     assert cli("ingest", "-", "--db", url)[0] == 0
 
 
 def test_it_is_patient_for_half_a_minute(monkeypatch, url, piped, cli):
     waits = []
-    real = Store.open.__func__
+    real = app.opened
 
-    def spy(cls, *args, wait, **kwargs):
+    def spy(*args, wait):
         waits.append(wait)
-        return real(cls, *args, wait=wait, **kwargs)
+        return real(*args, wait=wait)
 
-    monkeypatch.setattr(Store, "open", classmethod(spy))
+    monkeypatch.setattr(app, "opened", spy)
     assert cli("ingest", "-", "--db", url)[0] == 0
     assert waits == [30.0]
 
