@@ -178,7 +178,7 @@ class Store:
             return queries.message(connection, message_id)
 
     def waiting(self, limit: int, besides: Collection[int] = ()) -> list[StoredMessage]:
-        """The oldest mails that wait to be processed, without those ``besides``."""
+        """Mails that wait to be processed, without those ``besides``: the oldest never begun, else those begun least."""
         with self._reading() as connection:
             return queries.waiting(connection, limit, besides)
 
