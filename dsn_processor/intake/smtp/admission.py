@@ -21,6 +21,7 @@ class Admission:
 
     def __init__(self, options: SmtpOptions, clock: Callable[[], float]) -> None:
         self.open = 0
+        self._room = options.max_connections
         self._clock = clock
         self._open_by_client: dict[str, int] = {}
         self._connections = Rate(clock)
@@ -32,6 +33,10 @@ class Admission:
         self._options = options
         self._trusted = networks(options.trusted_networks)
 
+    def make_do(self, room: int) -> None:
+        """There are descriptors for ``room`` connections: let no more in, whatever the options say."""
+        self._room = room
+
     def trusts(self, client: str | None) -> bool:
         """Whether ``client`` is in a trusted network."""
         if client is None or not self._trusted:
@@ -41,7 +46,7 @@ class Admission:
 
     def enter(self, client: str | None) -> Excess | None:
         """Let a connection in, or tell why not. What is let in has to leave()."""
-        if self.open >= self._options.max_connections:
+        if self.open >= min(self._options.max_connections, self._room):
             return "total"
         key = _key(client)
         if key is not None and not self.trusts(client):

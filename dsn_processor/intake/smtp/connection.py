@@ -161,6 +161,9 @@ class Connection(Dialogue):
         finally:
             if self.transport is not None:
                 self.transport.close()
+            # What refers to us in a circle would wait for the garbage collector.
+            self._handler_coroutine = self._client_connected_cb = None
+            del self._writer
 
     def greet(self) -> None:
         if not self._closing:
@@ -261,10 +264,11 @@ class Connection(Dialogue):
                 server_side=True,
                 ssl_handshake_timeout=self.options.tls_handshake_timeout,
             )
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the connection is between two states: it cannot be saved
             self.service.refused(Refused.TLS)
-            self.told("tls failed", Refused.TLS, why=str(error))
+            self.told("tls failed", Refused.TLS, why=f"{type(error).__name__}: {error}")
             plain.abort()
+            self.connection_lost(None)  # nobody else tells, where the handshake did not end
             raise GoneError from None
         self._secured(transport)
 

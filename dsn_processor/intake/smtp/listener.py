@@ -18,7 +18,7 @@ from dsn_processor.intake.smtp.options import (
     check_together,
     listen_address,
 )
-from dsn_processor.intake.smtp.service import Service
+from dsn_processor.intake.smtp.service import Service, log
 from dsn_processor.intake.smtp.session import Session
 from dsn_processor.intake.smtp.spool import Memory
 from dsn_processor.intake.taking import Taking
@@ -58,7 +58,7 @@ class Listener:
         """Listen where the options say, or, for "smtp" or "lmtp" that is ``inherited``, on those sockets alone (systemd
         opened them). Raises ConfigurationError where an address cannot be had. ``addresses`` tells what is heard.
         """
-        raise_descriptor_limit(2 * self._smtp.max_connections + _SPARE_DESCRIPTORS)
+        self._make_room()
         with ExitStack() as opened:
             opened.callback(self._stop_accepting)
             for name, factory, texts in (
@@ -73,6 +73,18 @@ class Listener:
             opened.pop_all()
         self._ticking = asyncio.create_task(self._tick())
 
+    def _make_room(self) -> None:
+        """A connection needs a descriptor, and another for a large mail. With too few, refusing is better than failing."""
+        services = list(self._services.values())
+        most = len(services) * self._smtp.max_connections
+        room = raise_descriptor_limit(2 * most + _SPARE_DESCRIPTORS) - _SPARE_DESCRIPTORS
+        if room < most:
+            log.warning(
+                "few file descriptors", connections=max(room, 1), configured=most, advice="raise LimitNOFILE"
+            )
+        for service in services:
+            service.admission.make_do(max(room // len(services), 1))
+
     def reload(self, smtp: SmtpOptions, lmtp: LmtpOptions) -> bool:
         """Take other options for sessions to come. Raises ConfigurationError, and keeps the old ones then. False where
         other addresses are to be listened on: those need a restart.
@@ -83,6 +95,7 @@ class Listener:
             service.configure(smtp, tls)
         same = (smtp.listen, lmtp) == (self._smtp.listen, self._lmtp)
         self._smtp = smtp
+        self._make_room()
         return same
 
     async def drain(self, seconds: float) -> bool:

@@ -78,18 +78,14 @@ class Session(Connection):
                 return self._no(Refused.TOO_LARGE, "552 5.3.4 Too large: see SIZE in the answer to EHLO")
             async with asyncio.timeout(self.options.store_timeout):
                 return await self._store(spool)
-        except StoreFullError as error:
-            return self._no(Refused.FULL, "452 4.3.1 No room now, come again later", error)
         except (StoreError, OSError) as error:  # TimeoutError, too
+            if isinstance(error, StoreFullError) or getattr(error, "errno", None) in _FULL:
+                return self._no(Refused.FULL, "452 4.3.1 No room now, come again later", error)
             return self._no(Refused.STORE, "451 4.3.0 Mail cannot be stored now, come again later", error)
         except Exception as error:  # noqa: BLE001
             return await self.handle_exception(error)
 
     async def _store(self, spool: Spool) -> str:
-        if spool.failure is not None:
-            if spool.failure.errno in _FULL:
-                raise StoreFullError(str(spool.failure))
-            raise spool.failure
         if not spool.in_file:
             return await self._taken(spool.read(), spool)
         async with self.service.memory.loading(spool.kept):

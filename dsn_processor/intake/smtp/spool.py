@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -90,7 +90,11 @@ class Spool:
         self._file.write(piece)
 
     def read(self) -> bytes:
-        """All that was kept, once: memory is given back. A mail that went to a file needs room: Memory.loading()."""
+        """All that was kept, once: memory is given back. A mail that went to a file needs room: Memory.loading().
+        Raises OSError where it could not be kept.
+        """
+        if self.failure is not None:
+            raise self.failure
         if self._file is None:
             return self._empty()
         self._file.seek(0)
@@ -99,7 +103,8 @@ class Spool:
     def close(self) -> None:
         self._empty()
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what could not be written was told by read(), or is not wanted
+                self._file.close()
 
     def _empty(self) -> bytes:
         content = bytes(self._buffer)

@@ -23,6 +23,14 @@ def test_in_all():
     assert door.enter("192.0.2.9") is None
 
 
+def test_no_more_than_there_are_descriptors_for():
+    door, _ = admission(max_connections=10)
+    door.make_do(1)
+    assert [door.enter(f"192.0.2.{n}") for n in range(2)] == [None, "total"]
+    door.make_do(100)
+    assert [door.enter(f"192.0.2.{n}") for n in range(10)] == [None] * 9 + ["total"]
+
+
 def test_for_each_client():
     door, _ = admission(max_connections_per_ip=2)
     assert [door.enter("192.0.2.1") for _ in range(3)] == [None, None, "client"]

@@ -101,6 +101,21 @@ def test_a_handshake_that_never_comes(run, serve, certificate):
     run(test())
 
 
+def test_a_client_that_vanishes_in_the_handshake(run, serve, certificate):
+    async def test():
+        async with serve(**certificate) as served:
+            for octets in (b"", b"\x16\x03\x01\x02\x00\x01"):
+                client = await served.ready()
+                assert (await client.told("STARTTLS")).startswith("220 ")
+                client.send(octets)
+                await client.writer.drain()
+                client.vanish()
+            await served.empty()
+            assert served.service.admission.open == 0
+
+    run(test())
+
+
 def test_silence_over_tls(run, serve, certificate):
     async def test():
         async with serve(command_timeout=0.3, **certificate) as served:
