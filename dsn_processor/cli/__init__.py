@@ -27,6 +27,7 @@ COMMANDS = {
     "reclassify": "reclassify",
     "rules": "rules",
     "config": "config",
+    "doctor": "doctor",
 }
 
 

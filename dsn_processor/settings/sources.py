@@ -6,7 +6,7 @@ is a file.
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.patterns import pattern
@@ -20,23 +20,31 @@ PLACES = ("dsn-processor.toml", "/etc/dsn-processor/dsn-processor.toml")
 _LONGEST = 100_000  # characters of a value that a variable names the file of
 
 
-class Given(NamedTuple):
+class Given:
     """A value somebody wrote, and where. ``text``: it came as text, whatever its type is to be. ``path`` is the file
     that it was read from, where it has one of its own.
+
+    A plain class, as is File: every command starts with these, and a named tuple takes several times as long to make.
     """
 
-    value: Any
-    origin: str
-    text: bool = False
-    path: str | None = None
+    __slots__ = ("origin", "path", "text", "value")
+
+    def __init__(self, value: Any, origin: str, *, text: bool = False, path: str | None = None) -> None:
+        self.value = value
+        self.origin = origin
+        self.text = text
+        self.path = path
 
 
-class File(NamedTuple):
+class File:
     """A TOML file: its tables, and its text to find lines in."""
 
-    path: str
-    values: dict[str, Any]
-    text: str
+    __slots__ = ("path", "text", "values")
+
+    def __init__(self, path: str, values: dict[str, Any], text: str) -> None:
+        self.path = path
+        self.values = values
+        self.text = text
 
     def origin(self, section: str, key: str) -> str:
         """``path line N``; without the line where that is not plain to see."""
