@@ -146,7 +146,8 @@ def find_reply(text: str) -> str | None:
     """The reply that stands in a longer text: from its code to the end of its paragraph, with the lines that go on
     with the same code behind blank ones.
     """
-    match = _CODE_AND_STATUS.search(text) or _announced_code(text)
+    match = _CODE_AND_STATUS.search(text) if _may_hold_status(text) else None
+    match = match or _announced_code(text)
     if match is None:
         return None
     paragraphs = text[match.start(1) : match.start(1) + REPLY_LIMIT].split("\n\n")

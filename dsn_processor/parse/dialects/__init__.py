@@ -138,14 +138,16 @@ def _in_subject(mail: Mail) -> list[RecipientReport]:
 def _report(found: Found, notice: str, action: Action, *, alone: bool) -> RecipientReport:
     notice = notice[:NOTICE] if alone else ""
     words = found.words
-    if alone and find_reply_code(words) is None and (reply := find_reply(notice)):
+    code = find_reply_code(words)
+    if alone and code is None and (reply := find_reply(notice)):
         words = f"{words}\n{reply}" if words else reply
+        code = find_reply_code(words)
     return RecipientReport(
         address=found.address,
         original=found.original,
         action=action,
         status=_failure(find_status(words)) or _failure(find_status(notice)),
-        reply_code=find_reply_code(words),
+        reply_code=code,
         diagnostic_code=join_lines(words) or None,
         explanation=join_lines(notice),
         remote_mta=find_host(words) or find_host(notice),

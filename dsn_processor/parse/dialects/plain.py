@@ -3,10 +3,11 @@ behind or below it, a label such as "Recipient:", an SMTP reply that names the a
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from dsn_processor.parse.addresses import MADE_FROM, addresses_in, bare_address, is_address, made_from
+from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.signals import came_back
 from dsn_processor.parse.transcript import HEARD
@@ -65,23 +66,54 @@ class Found(NamedTuple):
     original: str | None = None
 
 
-Shape = Callable[[list[str], frozenset[str]], list[Found]]
+class Lines:
+    """The lines of a notice, and the numbers of those that may name somebody."""
+
+    def __init__(self, notice: str) -> None:
+        self.all = notice[:SIZE].split("\n")[:LINES]
+        self.naming = [number for number, line in enumerate(self.all) if "@" in line]
+
+
+class Others:
+    """Addresses that a notice mentions for another reason, folded: its writer's, its reader's, the sender's. ``wanted``
+    are none of them. Nearly no address that is asked for stands in the header at all: only then the fields are read.
+    """
+
+    def __init__(self, mail: Mail, wanted: frozenset[str]) -> None:
+        self._mail = mail
+        self._wanted = wanted
+        returned = mail.returned
+        senders = (returned.envelope_sender or "", returned.from_ or "") if returned else ()
+        self._anywhere = "\n".join([mail.root.head, *senders, *mail.envelope.recipients]).casefold()
+
+    def __contains__(self, folded: object) -> bool:
+        return (
+            isinstance(folded, str)
+            and folded in self._anywhere
+            and folded not in self._wanted
+            and folded in self._addresses
+        )
+
+    @cached_property
+    def _addresses(self) -> frozenset[str]:
+        return excluded_addresses(self._mail)
+
+
+Shape = Callable[[Lines, Container[str]], list[Found]]
 
 
 def find_recipients(mail: Mail, notice: str) -> list[Found]:
     """The recipients a notice names, by the strongest shape that names any."""
-    lines = notice[:SIZE].split("\n")[:LINES]
-    excluded = excluded_addresses(mail)
-    named = [
-        bare_address(value) for value in re.split(r"[,\s]+", mail.fields.raw("x-failed-recipients") or "")
-    ]
-    wanted = frozenset(address.casefold() for address in named if is_address(address))
-    shapes: list[Shape] = [_at_line_start, _delivering, _in_replies, _labelled, _bare_start, _in_sentences]
-    found = _first_shape(shapes, lines, excluded - wanted, wanted)
+    lines = Lines(notice)
+    named: list[str] = []
+    if failed := mail.fields.raw("x-failed-recipients"):
+        named = [address for one in re.split(r"[,\s]+", failed) if is_address(address := bare_address(one))]
+    wanted = frozenset(address.casefold() for address in named)
+    found = _first_shape(_SHAPES, lines, Others(mail, wanted), wanted)
     if not found and came_back(mail):
         # A sender may have written to itself: then only the report's writer is no recipient.
         writer = frozenset(address.casefold() for address in addresses_in(mail.from_))
-        found = _first_shape(shapes[:4], lines, writer, wanted)
+        found = _first_shape(_SHAPES[:4], lines, writer, wanted)
     if replies := {one.address.casefold(): one.words for one in _in_replies(lines, frozenset())}:
         found = [
             one._replace(words=f"{one.words}\n{said}".strip()[:CHUNK])
@@ -89,16 +121,17 @@ def find_recipients(mail: Mail, notice: str) -> list[Found]:
             else one
             for one in found
         ]
-    known = {one.address.casefold() for one in found}
-    found += [
-        Found(address, "") for address in named if is_address(address) and address.casefold() not in known
-    ]
+    if named:
+        known = {one.address.casefold() for one in found}
+        found += [Found(address, "") for address in named if address.casefold() not in known]
     return _once(found)
 
 
 def _first_shape(
-    shapes: list[Shape], lines: list[str], excluded: frozenset[str], wanted: frozenset[str]
+    shapes: tuple[Shape, ...], lines: Lines, excluded: Container[str], wanted: frozenset[str]
 ) -> list[Found]:
+    if not lines.naming:
+        return []
     for shape in shapes:
         found = shape(lines, excluded)
         if wanted:
@@ -131,7 +164,7 @@ def excluded_addresses(mail: Mail) -> frozenset[str]:
     return frozenset(excluded.difference(address.casefold() for address in returned_to))
 
 
-def _at_line_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _at_line_start(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
     asides: list[Found] = []
     for match, words in _chunks(lines, _AT_START):
@@ -148,18 +181,22 @@ def lines_before(match: re.Match[str]) -> str:
     return match.string[: match.start("address")]
 
 
-def _chunks(lines: list[str], pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
+def _chunks(lines: Lines, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
     """Each line that ``pattern`` matches, with the words behind the address and on the lines that belong to it."""
-    for number, line in enumerate(lines):
-        match = pattern.match(line) if "@" in line else None
+    for number in lines.naming:
+        line = lines.all[number]
+        match = pattern.match(line)
         if match is None:
             continue
-        words = [lines_before(match).strip(" \t<")] if _CODE.search(lines_before(match)) else []
+        words = []
+        if (before := lines_before(match)) and _CODE.search(before):
+            words.append(before.strip(" \t<"))
         if rest := match["rest"].strip(" \t:;,.->]\"'"):
             words.append(rest)
-        if origin := MADE_FROM.search(line):
-            words.append(origin[0])
-        words += _below(lines, number + 1, pattern)
+        if "ed from" in (low := line.lower()) or "ed by" in low:
+            origin = MADE_FROM.search(line)
+            words += [origin[0]] if origin else []
+        words += _below(lines.all, number + 1, pattern)
         yield match, "\n".join(words)[:CHUNK]
 
 
@@ -187,12 +224,12 @@ def _spaced(line: str) -> str:
     return line.replace("_", " ") if " " not in line and line.count("_") >= UNDERSCORES else line
 
 
-def _in_replies(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _in_replies(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
-    if not any("@" in line and _IN_REPLY.match(line) for line in lines):
+    if not any(_IN_REPLY.match(lines.all[number]) for number in lines.naming):
         return found
     heard: list[str] = []  # the dialogue above the line, which says what the server answered
-    for line in lines:
+    for line in lines.all:
         match = _IN_REPLY.match(line) if "@" in line else None
         if line.lstrip().startswith((">>>", "<<<")) and not (
             match and _allowed(match["address"], excluded) and not heard
@@ -214,7 +251,7 @@ def _turned(line: str, heard: list[str]) -> str:
     return kept if dots and any(HEARD.match(one) for one in heard) else line
 
 
-def _delivering(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _delivering(lines: Lines, excluded: Container[str]) -> list[Found]:
     return [
         Found(match["address"], words)
         for match, words in _chunks(lines, _DELIVERING)
@@ -222,7 +259,7 @@ def _delivering(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     ]
 
 
-def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _bare_start(lines: Lines, excluded: Container[str]) -> list[Found]:
     return [
         Found(match["address"], words)
         for match, words in _chunks(lines, _BARE_START)
@@ -230,7 +267,7 @@ def _bare_start(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     ]
 
 
-def _labelled(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _labelled(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
     for match, words in _chunks(lines, _LABELLED):
         label = lines_before(match)
@@ -270,12 +307,13 @@ def _with_label(match: re.Match[str], words: str) -> str:
     return f"{lines_before(match).strip(_QUOTES)} {words}".strip()
 
 
-def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
+def _in_sentences(lines: Lines, excluded: Container[str]) -> list[Found]:
     found = []
-    for number, line in enumerate(lines):
-        if "@" not in line or _BOILER.search(line):
+    for number in lines.naming:
+        line = lines.all[number]
+        if _BOILER.search(line):
             continue
-        words = "\n".join([line.strip(), *_below(lines, number + 1, _AT_START)])[:CHUNK]
+        words = "\n".join([line.strip(), *_below(lines.all, number + 1, _AT_START)])[:CHUNK]
         found += [
             Found(address, words)
             for address in addresses_in(line)
@@ -286,7 +324,13 @@ def _in_sentences(lines: list[str], excluded: frozenset[str]) -> list[Found]:
     return found[:SENTENCES]
 
 
-def _allowed(address: str, excluded: frozenset[str]) -> bool:
+#: The shapes, the strongest first.
+_SHAPES: tuple[Shape, ...] = (
+    _at_line_start, _delivering, _in_replies, _labelled, _bare_start, _in_sentences
+)  # fmt: skip
+
+
+def _allowed(address: str, excluded: Container[str]) -> bool:
     folded = address.casefold().strip(".")
     # "W32.Netsky.P@mm" is how virus scanners name a worm that mails itself.
     return (
