@@ -39,7 +39,7 @@ def read_own_form(mail: Mail) -> FeedbackReport | None:
     """QUIRK: Microsoft's JMRP, SpamCop and abuse desks complain in a form of their own: a subject that says so, from
     somebody whose office it is, about a message that comes with it or an address that sent it.
     """
-    subject = mail.subject.casefold()
+    subject = mail.folded_subject
     if not contains(subject, COMPLAINTS) or is_forward(mail):
         return None
     if is_listed(mail) or carries_report(mail) or not contains(mail.from_.casefold(), COMPLAINERS):

@@ -9,6 +9,8 @@ from dsn_processor.parse.words import (
     AUTO_SUBJECTS,
     CHALLENGE_HINTS,
     CHALLENGES,
+    SAYS_CHALLENGE,
+    SAYS_CHALLENGE_HINT,
     contains,
 )
 from dsn_processor.parse.writer import (
@@ -52,11 +54,11 @@ def is_challenge(mail: Mail) -> bool:
         return not is_listed(mail)
     if mail.status_parts or is_listed(mail) or is_person(mail):
         return False
-    subject, head = mail.subject.casefold(), mail.folded_head
-    answered = is_automatic(mail) or is_null_sender(mail) or _precedence(mail) in _AUTO_PRECEDENCE
-    words = (CHALLENGES, CHALLENGE_HINTS) if answered else (CHALLENGES,)
-    asked = any(contains(head, some) or contains(subject, some) for some in words)
-    return asked and find_reply_code(head) is None
+    subject, said = mail.folded_subject, mail.said
+    asked = bool(said & SAYS_CHALLENGE) or contains(subject, CHALLENGES)
+    if not asked and (said & SAYS_CHALLENGE_HINT or contains(subject, CHALLENGE_HINTS)):
+        asked = is_automatic(mail) or is_null_sender(mail) or _precedence(mail) in _AUTO_PRECEDENCE
+    return asked and find_reply_code(mail.folded_head) is None
 
 
 def is_auto_reply(mail: Mail) -> bool:

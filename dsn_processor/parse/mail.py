@@ -9,6 +9,7 @@ from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mime import Part, lf_lines, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
+from dsn_processor.parse.words import said
 from dsn_processor.patterns import pattern
 
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
@@ -83,6 +84,11 @@ class Mail:
         """The beginning of the report's own words, in which it says what it is, casefolded."""
         return self.notice[:HEAD].casefold()
 
+    @cached_property
+    def said(self) -> int:
+        """What its beginning says, as words.said() tells it."""
+        return said(self.folded_head)
+
     @property
     def quotes_message(self) -> bool:
         """A copy of a message follows its own words."""
@@ -109,6 +115,10 @@ class Mail:
     @cached_property
     def subject(self) -> str:
         return self.fields.text("subject") or ""
+
+    @cached_property
+    def folded_subject(self) -> str:
+        return self.subject.casefold()
 
 
 def without_nul(raw: bytes) -> bytes:

@@ -8,12 +8,15 @@ from dsn_processor.parse.words import (
     AUTO_PREFIXES,
     AUTO_SUBJECTS,
     DELAYS,
-    FINAL,
     GOODS,
     NOTICES,
     OPENINGS,
+    SAYS_DELAYED,
+    SAYS_FAILED,
+    SAYS_FINAL,
+    SAYS_NOT,
+    SAYS_SUCCESS,
     SUBJECTS,
-    SUCCESSES,
     TEXTS,
     contains,
 )
@@ -49,7 +52,7 @@ _PROGRAM = pattern(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|g
 
 def report_score(mail: Mail) -> int:
     """How strongly a mail looks like a delivery report: 3 and more is one, under 2 is none."""
-    fields, subject = mail.fields, mail.subject.casefold()
+    fields, subject = mail.fields, mail.folded_subject
     score = 0
     if any(name in fields for name in _AUTHORITY):
         score += 3
@@ -97,8 +100,9 @@ def _doubts(mail: Mail, subject: str) -> int:
 
 def says_failed(mail: Mail) -> bool:
     """Its own words say that a mail was not delivered, not those that it quotes."""
-    words = mail.folded_head
-    return contains(_QUOTED.sub("", words) if "\n> " in words else words, TEXTS)
+    if "\n> " in mail.folded_head:
+        return contains(_QUOTED.sub("", mail.folded_head), TEXTS)
+    return bool(mail.said & SAYS_FAILED)
 
 
 def _opens_as_report(mail: Mail) -> bool:
@@ -124,7 +128,7 @@ def _is_letter(mail: Mail) -> bool:
         return False
     if has_mail_program(mail):
         return True
-    return has_forward_subject(mail) and is_answer(mail) and contains(mail.subject.casefold(), SUBJECTS)
+    return has_forward_subject(mail) and is_answer(mail) and contains(mail.folded_subject, SUBJECTS)
 
 
 def came_back(mail: Mail) -> bool:
@@ -136,7 +140,7 @@ def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
     if "x-failed-recipients" in mail.fields:
         return True
-    subject = mail.subject.casefold()
+    subject = mail.folded_subject
     if subject.startswith(AUTO_PREFIXES):
         return False  # what follows is the subject of the mail that it answers
     returned = contains(subject, SUBJECTS)
@@ -151,7 +155,7 @@ def is_plainly_report(mail: Mail, score: int) -> bool:
         return False
     if has_copy(mail) or mail.status_parts:
         return True
-    said = contains(mail.subject.casefold(), SUBJECTS) or says_failed(mail)
+    said = contains(mail.folded_subject, SUBJECTS) or says_failed(mail)
     return said and is_daemon(mail) and came_back(mail)
 
 
@@ -179,11 +183,11 @@ def is_damaged(mail: Mail) -> bool:
 
 def text_action(mail: Mail) -> Action:
     """What a report in plain text says became of the mail."""
-    subject, words = mail.subject.casefold(), mail.folded_head
+    subject, said = mail.folded_subject, mail.said
     if contains(subject, DELAYS) or "delay" in subject or subject.startswith("warning: could not send"):
         return Action.DELAYED
-    if contains(words, DELAYS) and not contains(words, FINAL):
+    if said & SAYS_DELAYED and not said & SAYS_FINAL:
         return Action.DELAYED
-    if contains(words, SUCCESSES) and not contains(words, ("not ", "fail", "error", "unable")):
+    if said & SAYS_SUCCESS and not said & SAYS_NOT:
         return Action.DELIVERED
     return Action.FAILED

@@ -3,6 +3,8 @@
 They tell what kind of mail it is, never why a recipient failed: that is the rules' business.
 """
 
+from functools import lru_cache
+
 import ahocorasick
 
 #: Local parts and display names of the programs that return mail.
@@ -231,21 +233,57 @@ COMPLAINERS = (
 )  # fmt: skip
 
 
+#: Words that take back what ``SUCCESSES`` say.
+DENIALS = ("not ", "fail", "error", "unable")
+
+#: What the beginning of a report may say, as the bits that ``said`` finds.
+SAYS_FAILED, SAYS_DELAYED, SAYS_FINAL, SAYS_SUCCESS, SAYS_NOT, SAYS_CHALLENGE, SAYS_CHALLENGE_HINT = (
+    1 << bit for bit in range(7)
+)
+_SAYINGS = (TEXTS, DELAYS, FINAL, SUCCESSES, DENIALS, CHALLENGES, CHALLENGE_HINTS)
+
+_SHORT = 200  # characters of a text that is short: a subject, an author. Thousands of reports share them.
+
+
 def contains(text: str, words: tuple[str, ...]) -> bool:
     """Whether any of ``words`` stands in ``text`` (casefolded): one pass over it for all of them."""
-    known = _AUTOMATA.get(id(words))
-    if known is None:
+    table = id(words)
+    if table not in _AUTOMATA:
         # By identity, and held: to hash a table of hundreds of words takes longer than to search for them.
-        known = _AUTOMATA[id(words)] = words, _automaton(words)
-    return next(known[1].iter(text), None) is not None
+        _AUTOMATA[table] = words, _automaton({word: 1 for word in words})
+    return _in_short(text, table) if len(text) <= _SHORT else _in_text(text, table)
 
 
 _AUTOMATA: dict[int, tuple[tuple[str, ...], ahocorasick.Automaton]] = {}
 
 
-def _automaton(words: tuple[str, ...]) -> ahocorasick.Automaton:
+def _in_text(text: str, table: int) -> bool:
+    return next(_AUTOMATA[table][1].iter(text), None) is not None
+
+
+_in_short = lru_cache(maxsize=4096)(_in_text)
+
+
+def said(text: str) -> int:
+    """What ``text`` (casefolded) says of all that a report may say, found in one pass: a sum of ``SAYS_`` bits."""
+    found = 0
+    for _, bits in _sayings().iter(text):
+        found |= bits
+    return found
+
+
+@lru_cache(maxsize=1)
+def _sayings() -> ahocorasick.Automaton:
+    bits: dict[str, int] = {}
+    for bit, words in enumerate(_SAYINGS):
+        for word in words:
+            bits[word] = bits.get(word, 0) | 1 << bit
+    return _automaton(bits)
+
+
+def _automaton(words: dict[str, int]) -> ahocorasick.Automaton:
     automaton = ahocorasick.Automaton()
-    for word in words:
-        automaton.add_word(word, True)
+    for word, value in words.items():
+        automaton.add_word(word, value)
     automaton.make_automaton()
     return automaton
