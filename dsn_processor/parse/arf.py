@@ -42,7 +42,7 @@ def read_own_form(mail: Mail) -> FeedbackReport | None:
     subject = mail.folded_subject
     if not contains(subject, COMPLAINTS) or is_forward(mail):
         return None
-    if is_listed(mail) or carries_report(mail) or not contains(mail.from_.casefold(), COMPLAINERS):
+    if is_listed(mail) or carries_report(mail) or not contains(mail.folded_from, COMPLAINERS):
         return None
     source_ip = _IPV4.search(subject) or _IPV4.search(mail.text[:_HEAD])
     if source_ip is None and mail.returned_part is None:

@@ -1,7 +1,10 @@
-"""``cached_property`` without the lock that Python 3.11 takes: a mail is read by one thread."""
+"""Things computed at the first look. ``cached_property`` is without the lock that Python 3.11 takes: a mail is read by
+one thread.
+"""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import update_wrapper
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -17,3 +20,26 @@ class cached_property(Generic[T]):  # noqa: N801  named as the one it stands in 
     def __get__(self, instance: Any, owner: type | None = None) -> T:
         value = instance.__dict__[self._name] = self._compute(instance)
         return value
+
+
+class Seen(Protocol):
+    """What keeps the answers of ``once``."""
+
+    seen: dict[str, Any]
+
+
+M = TypeVar("M", bound=Seen)
+
+
+def once(look: Callable[[M], T]) -> Callable[[M], T]:
+    """A question about a mail that is answered once. The mail forgets its answers when its parts are sorted anew."""
+    name = look.__name__
+
+    def asked(mail: M) -> T:
+        seen = mail.seen
+        if name in seen:
+            return cast("T", seen[name])
+        answer = seen[name] = look(mail)
+        return answer
+
+    return update_wrapper(asked, look)

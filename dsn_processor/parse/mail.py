@@ -1,6 +1,7 @@
 """One mail opened up: its tree sorted into the roles that a report's parts play (RFC 6522)."""
 
 import re
+from typing import Any
 
 from dsn_processor.facts import Defect, Envelope, ReturnedMessage
 from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status
@@ -41,6 +42,7 @@ class Mail:
 
     def sort_parts(self) -> None:
         """Find out what each part is, by its type."""
+        self.seen: dict[str, Any] = {}
         self.status_parts: list[Part] = []
         self.returned_part: Part | None = None
         self.feedback_part: Part | None = None
@@ -111,6 +113,10 @@ class Mail:
     @cached_property
     def from_(self) -> str:
         return self.fields.text("from") or ""
+
+    @cached_property
+    def folded_from(self) -> str:
+        return self.from_.casefold()
 
     @cached_property
     def subject(self) -> str:

@@ -3,6 +3,7 @@
 import re
 
 from dsn_processor.parse.fields import Fields
+from dsn_processor.parse.lazy import once
 from dsn_processor.parse.mail import HEAD, Mail
 from dsn_processor.parse.words import (
     AUTO_PREFIXES,
@@ -54,7 +55,7 @@ def report_score(mail: Mail) -> int:
     """How strongly a mail looks like a delivery report: 3 and more is one, under 2 is none."""
     fields, subject = mail.fields, mail.folded_subject
     score = 0
-    if any(name in fields for name in _AUTHORITY):
+    if _has_authority(mail):
         score += 3
     if is_daemon(mail):
         score += 2
@@ -69,6 +70,10 @@ def report_score(mail: Mail) -> int:
     if "delivery-status" in (fields.raw("content-type") or "").lower():
         score += 2
     return score - _doubts(mail, subject)
+
+
+def _has_authority(mail: Mail) -> bool:
+    return any(name in mail.fields for name in _AUTHORITY)
 
 
 def _doubts(mail: Mail, subject: str) -> int:
@@ -87,7 +92,7 @@ def _doubts(mail: Mail, subject: str) -> int:
         doubts += 4
     if is_null_sender(mail):
         return doubts + 3 * (has_forward_subject(mail) and not says_failed(mail))
-    proved = has_copy(mail) or any(name in mail.fields for name in _AUTHORITY)
+    proved = has_copy(mail) or _has_authority(mail)
     if not proved:
         # Nobody to return it to, and nothing returned: its words are all it has.
         doubts += 2 * has_return_path(mail) + 2 * contains(subject, GOODS)
@@ -98,6 +103,7 @@ def _doubts(mail: Mail, subject: str) -> int:
     return doubts + 2 * (_TICKET.match(untagged(subject)) is not None) + 2 * is_tracked(mail)
 
 
+@once
 def says_failed(mail: Mail) -> bool:
     """Its own words say that a mail was not delivered, not those that it quotes."""
     if "\n> " in mail.folded_head:

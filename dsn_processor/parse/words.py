@@ -250,7 +250,7 @@ def contains(text: str, words: tuple[str, ...]) -> bool:
     table = id(words)
     if table not in _AUTOMATA:
         # By identity, and held: to hash a table of hundreds of words takes longer than to search for them.
-        _AUTOMATA[table] = words, _automaton({word: 1 for word in words})
+        _AUTOMATA[table] = words, _automaton(dict.fromkeys(words, 1))
     return _in_short(text, table) if len(text) <= _SHORT else _in_text(text, table)
 
 
