@@ -46,10 +46,8 @@ class Refused(StrEnum):
 class Restart(StrEnum):
     """Why a worker process was replaced."""
 
-    CRASH = "crash"
+    CRASH = "crash"  # also one that wants more memory than it may have
     TIME = "time"
-    MEMORY = "memory"
-    RELOAD = "reload"
 
 
 class Fault(StrEnum):
@@ -57,7 +55,6 @@ class Fault(StrEnum):
 
     BUSY = "busy"
     FULL = "full"
-    IO = "io"
     MOVED = "moved"  # the file was moved, removed or replaced
     OTHER = "other"
 

@@ -42,6 +42,7 @@ _TURN_MAILS = 256
 _TURN_BYTES = 16_000_000
 _QUEUED_MAILS = 4_096  # mails that wait for their turn, all senders together
 _QUEUED_BYTES = 128_000_000
+_GATHER_SECONDS = 0.02  # that answers of workers wait for others: nobody waits for them
 _CLAIM_MAILS = 64
 _CLAIM_BYTES = 8_000_000
 
@@ -49,7 +50,6 @@ _CLAIM_BYTES = 8_000_000
 class _Take(NamedTuple):
     message: InboundMessage
     future: asyncio.Future[Accepted]
-    since: float
 
 
 class _Call(NamedTuple):
@@ -67,6 +67,7 @@ class Writer:
         self._takes: list[_Take] = []
         self._calls: list[_Call] = []
         self._done: list[tuple[Work, Examined]] = []
+        self._due = 0.0  # when what is done is stored at the latest
         self._queued = 0  # bytes of the mails in _takes
         self._stopping = False
         self._backlog = True  # on disk may be mails that nobody has begun
@@ -86,7 +87,7 @@ class Writer:
         with self._wake:
             if len(self._takes) >= _QUEUED_MAILS or self._queued > _QUEUED_BYTES:
                 raise StoreFullError("more mails wait to be stored than there is room for")
-            self._takes.append(_Take(message, future, time.monotonic()))
+            self._takes.append(_Take(message, future))
             self._queued += len(message.raw)
             self._wake.notify()
         return future
@@ -117,8 +118,10 @@ class Writer:
     def put(self, done: Sequence[tuple[Work, Examined]]) -> None:
         """Have the answers of a worker stored."""
         with self._wake:
+            if not self._done:
+                self._due = time.monotonic() + _GATHER_SECONDS
+                self._wake.notify()
             self._done.extend(done)
-            self._wake.notify()
 
     def poke(self) -> None:
         """A worker is idle: there may be mails on disk for it."""
@@ -130,27 +133,29 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wake:
-                if not self._has_work() and not self._stopping:
-                    self._wake.wait(LOOK_SECONDS)
-                stopping = self._stopping and not (self._takes or self._calls or self._done)
+                if patience := self._patience():
+                    self._wake.wait(patience)
                 takes, calls, done = self._grab()
-            if stopping:
-                break
+                if self._stopping and not (takes or calls or done):
+                    break
             try:
                 self._turn(takes, calls, done)
-            except (
-                Exception
-            ):  # the writer goes on, whatever a turn did; those who wait must not wait for ever
+            except Exception:  # goes on, whatever a turn did; those who wait must not wait for ever
                 log.exception("fault")
                 lost = StoreError("a fault of ours kept this from being stored")
                 self._tell([(one.future, lost) for one in takes] + [(one.future, lost) for one in calls])
         self._guarded(self._give_back)
         self._keeper.close()
 
-    def _has_work(self) -> bool:
+    def _patience(self) -> float:
+        """How long there is nothing to do, if nothing comes."""
+        if self._stopping or self._takes:
+            return 0.0
         if self._keeper.state.fault is not None:
-            return bool(self._takes)
-        return bool(self._takes or self._calls or self._done or self._may_claim())
+            return LOOK_SECONDS
+        if self._calls or self._may_claim():
+            return 0.0
+        return max(0.0, self._due - time.monotonic()) if self._done else LOOK_SECONDS
 
     def _may_claim(self) -> bool:
         return self._backlog and not self._stopping and self._processing.wants()
@@ -163,7 +168,9 @@ class Writer:
         takes, self._takes = self._takes[:number], self._takes[number:]
         self._queued -= size
         calls, self._calls = self._calls, []
-        done, self._done = self._done, []
+        done: list[tuple[Work, Examined]] = []
+        if self._stopping or time.monotonic() >= self._due:
+            done, self._done = self._done, []
         return takes, calls, done
 
     def _turn(
@@ -206,11 +213,8 @@ class Writer:
                 error = StoreError("a fault of ours kept this mail from being stored")
             self._tell([(one.future, error) for one in takes])
             return
-        now = time.monotonic()
-        metrics.COMMIT_SECONDS.observe(now - began)
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         metrics.COMMIT_MAILS.observe(len(takes))
-        for one in takes:
-            metrics.ACCEPT_SECONDS.observe(now - one.since)
         self._tell([(take.future, answer) for take, answer in zip(takes, accepted, strict=True)])
         self._begun.update(work.id for work in works)
         self._processing.offer(works)
