@@ -96,7 +96,7 @@ class Control:
         except StoreError as error:
             return {"error": str(error), "fault": fault_name(error)}
         except Exception as error:
-            log.exception("control_failed")
+            log.exception("command failed")
             return {"error": f"the server could not do this: {error!r}", "fault": "other"}
 
     async def _state(self, _: dict[str, Any], __: bytes) -> dict[str, Any]:

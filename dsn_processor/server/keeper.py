@@ -58,14 +58,14 @@ class Keeper:
             try:
                 store.close()
             except StoreError as error:
-                log.warning("store_not_closed", error=str(error))
+                log.warning("store not closed", error=str(error))
 
     def failed(self, error: StoreError) -> None:
         """The store met a fault: senders are told to come again until it can be written."""
         kind = next((fault for name, fault in _FAULTS if isinstance(error, name)), Fault.OTHER)
         metrics.STORE_FAULTS.labels(kind.value).inc()
         if self.state.fault is None:
-            log.error("store_failed", kind=kind.value, error=str(error))
+            log.error("store failed", kind=kind.value, error=str(error))
         self._tried = time.monotonic()
         self.state = self.state._replace(fault=error)
 
@@ -90,7 +90,7 @@ class Keeper:
             self.state = self.state._replace(fault=error)
             return None
         self.state = self.state._replace(fault=None)
-        log.info("store_recovered")
+        log.info("store recovered")
         return self._store
 
     def look(self) -> None:

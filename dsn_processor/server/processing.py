@@ -138,7 +138,7 @@ class Processing:
             if self._stopping:
                 return [], None
             metrics.WORKER_RESTARTS.labels(_cause(error)).inc()
-            log.warning("worker_died", why=str(error), mails=[work.id for work in works])
+            log.warning("worker died", why=str(error), mails=[work.id for work in works])
             why = f"reading it did not come to an end: {error}"
             return [(work, Examined(None, error=why)) for work in works], self._started(number)
         seconds = (time.monotonic() - began) / len(works)
@@ -154,7 +154,7 @@ class Processing:
                 worker = Worker(memory=self._options.memory, cpu_seconds=self._options.cpu_seconds)
                 worker.await_ready()
             except (DsnProcessorError, OSError) as error:
-                log.warning("worker_not_started", error=str(error))
+                log.warning("worker not started", error=str(error))
                 if worker is not None:
                     worker.kill()
                 with self._ready:

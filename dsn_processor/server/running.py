@@ -80,7 +80,7 @@ class Server:
             log.info("stopping", sessions=self._listener.sessions)
             notify("STOPPING=1")
             if not await self._listener.drain(DRAIN_SECONDS):
-                log.warning("sessions_cut", sessions=self._listener.sessions)
+                log.warning("sessions cut", sessions=self._listener.sessions)
         log.info("stopped")
 
     async def _open(self, closing: AsyncExitStack) -> Path:
@@ -105,7 +105,7 @@ class Server:
             same = self._listener.reload(settings.smtp, settings.lmtp)
         except DsnProcessorError as error:
             metrics.RELOADS.labels("failed").inc()
-            log.error("reload_failed", error=str(error), kept="the settings and rules before")  # noqa: TRY400  the words say it
+            log.error("reload failed", error=str(error), kept="the settings and rules before")  # noqa: TRY400  the words say it
         else:
             logs.configure(settings.log)
             metrics.RELOADS.labels("done").inc()
@@ -114,7 +114,7 @@ class Server:
             log.info("reloaded", rules=settings.rules or None)
             if not same or _fixed(before) != _fixed(settings):
                 log.warning(
-                    "restart_needed", why="the database, addresses or worker processes are others now"
+                    "restart needed", why="the database, addresses or worker processes are others now"
                 )
         notify("READY=1")
 

@@ -141,7 +141,7 @@ class Writer:
             try:
                 self._turn(takes, calls, done)
             except Exception:  # goes on, whatever a turn did; those who wait must not wait for ever
-                log.exception("fault")
+                log.exception("fault of ours")
                 lost = StoreError("a fault of ours kept this from being stored")
                 self._tell([(one.future, lost) for one in takes] + [(one.future, lost) for one in calls])
         self._guarded(self._give_back)
@@ -209,7 +209,7 @@ class Writer:
                     self._accept(store, [one])
                 return
             else:
-                log.exception("fault")
+                log.exception("fault of ours")
                 error = StoreError("a fault of ours kept this mail from being stored")
             self._tell([(one.future, error) for one in takes])
             return
@@ -230,7 +230,7 @@ class Writer:
                 self._done[:0] = done
             return
         except Exception:
-            log.exception("fault")
+            log.exception("fault of ours")
             outcomes = []
         self._begun.difference_update(work.id for work, _ in done)
         for (work, _), outcome in zip(done, outcomes, strict=False):
@@ -242,7 +242,7 @@ class Writer:
         if outcome.kind is None:
             over = work.attempts >= ATTEMPTS
             log.warning(
-                "quarantined" if over else "processing_failed",
+                "quarantined" if over else "processing failed",
                 mail=work.id,
                 source=outcome.source,
                 attempts=work.attempts,
