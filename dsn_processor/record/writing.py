@@ -18,7 +18,14 @@ _event = metadata.tables["recipient_event"]
 _message = metadata.tables["message"]
 _report = metadata.tables["report"]
 
-# Built once, and given a row a mail.
+# Built once: to build one takes as long as to run it.
+_COUNT = (
+    update(_counter)
+    .where(_counter.c.name == bindparam("counter"))
+    .values(value=_counter.c.value + bindparam("number"))
+    .returning(_counter.c.value)
+)
+_ADD_MESSAGES, _ADD_REPORTS, _ADD_EVENTS = insert(_message), insert(_report), insert(_event)
 _ONE = update(_message).where(_message.c.id == bindparam("message"))
 _CLAIM = _ONE.values(attempts=_message.c.attempts + 1)
 _UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
@@ -31,7 +38,7 @@ def add_messages(connection: Connection, messages: Sequence[NewMessage]) -> list
         return []
     last = count(connection, "message_id", len(messages))
     ids = range(last - len(messages) + 1, last + 1)
-    connection.execute(insert(_message), [message_row(*pair) for pair in zip(ids, messages, strict=True)])
+    connection.execute(_ADD_MESSAGES, [message_row(*pair) for pair in zip(ids, messages, strict=True)])
     return list(ids)
 
 
@@ -44,7 +51,7 @@ def add_reports(connection: Connection, reports: Sequence[NewReport]) -> set[str
         fresh = _first_of_each(report.events, seen)
         report_rows.append(report_row(report, len(report.events) - len(fresh)))
         event_rows += [event_row(report.message_id, event) for event in fresh]
-    connection.execute(insert(_report), report_rows)
+    connection.execute(_ADD_REPORTS, report_rows)
     _insert_events(connection, event_rows)
     return {row["identity"] for row in event_rows}
 
@@ -66,7 +73,7 @@ def replace_report(connection: Connection, report: NewReport) -> None:
         if same := kept.get(row["canonical"]):
             first = same.pop(0)
             row.update(id=first.id, trust=first.trust)
-    connection.execute(insert(_report), [report_row(report, len(report.events) - len(fresh))])
+    connection.execute(_ADD_REPORTS, [report_row(report, len(report.events) - len(fresh))])
     _insert_events(connection, [row for row in rows if "id" in row])
     _insert_events(connection, [row for row in rows if "id" not in row])
     set_state(connection, report.message_id, MessageState.PROCESSED, None)
@@ -74,8 +81,7 @@ def replace_report(connection: Connection, report: NewReport) -> None:
 
 def count(connection: Connection, name: str, number: int) -> int:
     """Add to a counter. Returns what it stands at now."""
-    raised = update(_counter).where(_counter.c.name == name).values(value=_counter.c.value + number)
-    return int(connection.execute(raised.returning(_counter.c.value)).scalar_one())
+    return int(connection.execute(_COUNT, {"counter": name, "number": number}).scalar_one())
 
 
 def count_attempt(connection: Connection, message_id: int) -> int:
@@ -132,4 +138,4 @@ def _first_of_each(events: Iterable[NewEvent], seen: set[str]) -> list[NewEvent]
 
 def _insert_events(connection: Connection, rows: list[dict[str, Any]]) -> None:
     if rows:
-        connection.execute(insert(_event), rows)
+        connection.execute(_ADD_EVENTS, rows)

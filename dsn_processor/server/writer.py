@@ -125,8 +125,9 @@ class Writer:
 
     def poke(self) -> None:
         """A worker is idle: there may be mails on disk for it."""
-        with self._wake:
-            self._wake.notify()
+        if self._backlog:
+            with self._wake:
+                self._wake.notify()
 
     # ---- the writer's own thread
 
