@@ -1,5 +1,6 @@
 """One event is one line, whatever strangers wrote into it."""
 
+import ast
 import io
 import json
 import logging
@@ -18,6 +19,29 @@ from dsn_processor import logs
 from dsn_processor.safe import UNSAFE
 
 NASTY = 'a\r\n{"event":"forged"}\x1b[2J\x00\x7f\x9b\u2028\u2029\u202e\u200b\ufeff\U000e0041\udcff"\\%s'
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def events_in(path):
+    """The events that a module tells: what it calls a logger's methods with, or ``told`` of a session."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            logger = ast.unparse(node.func.value)
+            if node.func.attr == "told" or logger == "log" or logger.startswith("logs.get_logger("):
+                yield from (
+                    one.value
+                    for one in ast.walk(node.args[0])
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                )
+
+
+def test_every_event_is_documented():
+    told = {event for path in (ROOT / "dsn_processor").rglob("*.py") for event in events_in(path)}
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/logs.md").read_text("utf-8"), re.MULTILINE)
+    assert told == {event for row in rows for event in re.findall(r"`([^`]+)`", row)}
+    assert len(told) > 15
 
 
 @pytest.fixture(autouse=True)
