@@ -15,7 +15,7 @@ from dsn_processor import __version__
 from dsn_processor.cli import probes
 from dsn_processor.cli.config import file_problems
 from dsn_processor.errors import ConfigurationError, SettingsError, StoreError
-from dsn_processor.intake.smtp.options import ListenAddress, listen_address
+from dsn_processor.listening import listen_address
 from dsn_processor.record import checkup
 from dsn_processor.record.sqlite import file_of
 from dsn_processor.server.handover import Handover, control_path
@@ -272,7 +272,7 @@ def check_ports(patient: Patient) -> Iterator[Finding]:
     wanted = [("smtp", listen_address(text)) for text in settings.smtp.listen]
     wanted += [("lmtp", listen_address(text)) for text in settings.lmtp.listen]
     if web := settings.web.address():
-        wanted.append(("web", ListenAddress(web.host, web.port)))
+        wanted.append(("web", web))
     for name, address in wanted:
         error = probes.taken(address)
         if error is None:

@@ -7,7 +7,7 @@ import socket
 import stat
 from pathlib import Path
 
-from dsn_processor.intake.smtp.options import ListenAddress
+from dsn_processor.listening import ListenAddress
 
 
 def file_system(folder: Path, mounts: str = "/proc/self/mountinfo") -> str:

@@ -1,7 +1,6 @@
 """Runs the web server inside an event loop that is somebody else's: signals and logging are not its business."""
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Generator, Sequence
@@ -11,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from dsn_processor.errors import ConfigurationError
+from dsn_processor.listening import ListenAddress, cannot_listen, open_tcp
 from dsn_processor.web.app import Health, build_app
-from dsn_processor.web.options import WebAddress, WebOptions
+from dsn_processor.web.options import WebOptions
 
 _CONNECTIONS = 64
 _LIFETIME = 30.0  # seconds a connection may last, whatever it does: a scraper that wants more connects again
@@ -37,13 +36,16 @@ class Web:
         address = self._options.address()
         sockets = list(inherited or ())
         if not sockets and address is not None:
-            sockets = [_listen(address)]
+            try:
+                sockets = open_tcp(address)
+            except OSError as error:
+                raise cannot_listen(address, error) from None
         if not sockets:
             return None
         host, port = sockets[0].getsockname()[:2]
         self._running = asyncio.create_task(self._server.serve(sockets=sockets))
         await self._server.listening.wait()
-        return str(WebAddress(host, port))
+        return str(ListenAddress(host, port))
 
     async def stop(self) -> None:
         """Finish what is being answered, and end."""
@@ -105,24 +107,3 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()
         super().connection_lost(exc)
-
-
-def _listen(address: WebAddress) -> socket.socket:
-    try:
-        if not address.host:
-            if socket.has_dualstack_ipv6():
-                return socket.create_server(("", address.port), family=socket.AF_INET6, dualstack_ipv6=True)
-            return socket.create_server(("", address.port))
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        return socket.create_server(found[0][4][:2], family=found[0][0])
-    except OSError as error:
-        advice = (
-            "another program listens there: stop it, or set [web] listen to another port"
-            if error.errno == errno.EADDRINUSE
-            else 'set [web] listen to an address of this machine, or to "none"'
-        )
-        raise ConfigurationError(
-            f"cannot serve the web on {address}: {error.strerror or error}; {advice}"
-        ) from None

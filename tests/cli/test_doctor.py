@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from dsn_processor.cli import checks, probes
-from dsn_processor.intake.smtp.options import listen_address
+from dsn_processor.listening import listen_address
 from dsn_processor.record import checkup
 from dsn_processor.record.sqlite import writer_lock
 

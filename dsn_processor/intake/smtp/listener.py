@@ -11,19 +11,13 @@ from pathlib import Path
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.intake.smtp.lmtp import LmtpSession
-from dsn_processor.intake.smtp.options import (
-    ListenAddress,
-    LmtpOptions,
-    SmtpOptions,
-    check_together,
-    listen_address,
-)
+from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 from dsn_processor.intake.smtp.service import Service, log
 from dsn_processor.intake.smtp.session import Session
 from dsn_processor.intake.smtp.spool import Memory
 from dsn_processor.intake.taking import Taking
+from dsn_processor.listening import BACKLOG, ListenAddress, cannot_listen, listen_address, open_tcp
 
-_BACKLOG = 512
 _TICK = 1.0  # seconds between looks at deadlines; shorter deadlines are looked at more often
 _SPARE_DESCRIPTORS = 200  # for the database, workers, the web, and files of large mails
 
@@ -151,11 +145,9 @@ class Listener:
         try:
             if address.path:
                 return [self._open_unix(Path(address.path))]
-            return _open_tcp(address)
+            return open_tcp(address)
         except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {address}: {error.strerror or error}; {_advice(address, error)}"
-            ) from None
+            raise cannot_listen(address, error) from None
 
     def _open_unix(self, path: Path) -> socket.socket:
         with suppress(FileNotFoundError):
@@ -169,14 +161,14 @@ class Listener:
         one.bind(str(path))
         self._paths.append(path)
         path.chmod(self._lmtp.socket_mode)  # before listen(): nobody can have connected
-        one.listen(_BACKLOG)
+        one.listen(BACKLOG)
         return one
 
     async def _serve(self, one: socket.socket, service: Service, factory: type[Session]) -> None:
         one.setblocking(False)
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
-        server = await create(lambda: factory(service), sock=one, backlog=_BACKLOG)
+        server = await create(lambda: factory(service), sock=one, backlog=BACKLOG)
         self._servers.append(server)
         name = one.getsockname()
         where = ListenAddress(path=str(name)) if isinstance(name, str) else ListenAddress(*name[:2])
@@ -199,38 +191,6 @@ def _check(smtp: SmtpOptions, lmtp: LmtpOptions) -> None:
         check_together(smtp, lmtp)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-
-
-def _open_tcp(address: ListenAddress) -> list[socket.socket]:
-    """One socket, or for a name or every address one of each family."""
-    found = socket.getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    opened: list[socket.socket] = []
-    port = address.port
-    try:
-        for family, kind, protocol, _, where in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
-            opened.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind((where[0], port, *where[2:]))
-            port = one.getsockname()[1]  # of port 0, the same one in each family
-            one.listen(_BACKLOG)
-    except OSError:
-        for one in opened:
-            one.close()
-        raise
-    return opened
-
-
-def _advice(address: ListenAddress, error: OSError) -> str:
-    if error.errno == 98:
-        return "end what listens there, or choose another address"
-    if error.errno == 13 and address.port and address.port < 1024:
-        return "ports below 1024 need CAP_NET_BIND_SERVICE, or a socket that systemd opens"
-    return "choose another address"
 
 
 def _tls_context(options: SmtpOptions) -> ssl.SSLContext | None:

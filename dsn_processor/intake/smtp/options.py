@@ -3,56 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import NamedTuple
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from dsn_processor.intake.smtp.recipients import Recipients
+from dsn_processor.listening import ListenAddress, listen_address
 from dsn_processor.units import Mode, Seconds, Size
 
 Network = IPv4Network | IPv6Network
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
-
-
-class ListenAddress(NamedTuple):
-    """Where to listen: a host ("" is every address) and a port, or the ``path`` of a unix socket."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-    @property
-    def local(self) -> bool:
-        """Whether nobody but this machine gets there."""
-        if self.path:
-            return True
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def __str__(self) -> str:
-        if self.path:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
-
-
-def listen_address(text: str) -> ListenAddress:
-    """``127.0.0.1:2525``, ``[::1]:2525``, ``*:25``, ``mx.example.com:25`` or ``unix:/run/bounces/lmtp``."""
-    if text.startswith("unix:"):
-        if not text.removeprefix("unix:").startswith("/"):
-            raise ValueError(f"{text!r} is no unix socket: write unix:/path/to/socket")
-        return ListenAddress(path=text.removeprefix("unix:"))
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or "/" in host:
-        raise ValueError(f"{text!r} is no address to listen on: write HOST:PORT, as in 127.0.0.1:2525")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r} has an IPv6 address without brackets: write [{host}]:{port}")
-    return ListenAddress(host="" if host == "*" else host, port=int(port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

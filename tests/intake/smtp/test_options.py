@@ -3,12 +3,11 @@
 import pytest
 
 from dsn_processor.intake.smtp.options import (
-    ListenAddress,
     LmtpOptions,
     SmtpOptions,
     check_together,
-    listen_address,
 )
+from dsn_processor.listening import ListenAddress, listen_address
 
 
 @pytest.mark.parametrize(
