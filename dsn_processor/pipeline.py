@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 #: A mail is put aside, too, whose attempts so many times had no end that anybody saw: the machine or the program went
 #: down, most likely for another reason.
-UNANSWERED = 5
+UNANSWERED = 10
 
 _RECIPIENTS = 1_000  # envelope recipients kept of one mail that comes again and again
 _CLOCKS_DIFFER = timedelta(days=1)
