@@ -18,6 +18,19 @@ from dsn_processor.settings.sources import File, Given
 from dsn_processor.units import Unit, parse_mode, parse_seconds, parse_size
 
 _T = TypeVar("_T")
+#: What pydantic calls a mistake -> what is wanted.
+_WORDS = {
+    "int_type": "a whole number, without quotes",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number, without quotes",
+    "float_parsing": "a number",
+    "bool_type": "true or false, without quotes",
+    "bool_parsing": "true or false",
+    "string_type": "text in quotes",
+    "tuple_type": 'a list, as in ["..."]',
+    "json_invalid": 'a list, as in ["..."], or words with commas between',
+}
 _READ = {Unit.SIZE: parse_size, Unit.SECONDS: parse_seconds, Unit.MODE: parse_mode}
 
 
@@ -166,7 +179,7 @@ def _converted(
         try:
             yield path, _value(key, one)
         except ValidationError as error:
-            problems.append(f"{one.origin}: {key.path}: {_first(error)}")
+            problems.append(f"{one.origin}: {key.path} has to be {_wanted(error)}")
         except ValueError as error:
             problems.append(f"{one.origin}: {key.path}: {error}")
 
@@ -190,10 +203,10 @@ def _adapter(key: Key) -> TypeAdapter[Any]:
     return TypeAdapter(key.type)
 
 
-def _first(error: ValidationError) -> str:
-    message = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-    wanted = message.removeprefix("Input should be ")
-    return message if wanted == message else f"it has to be {wanted}"
+def _wanted(error: ValidationError) -> str:
+    """What is wanted instead, in words of TOML rather than of Python."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return _WORDS.get(first["type"], first["msg"].removeprefix("Input should be "))
 
 
 def _build(

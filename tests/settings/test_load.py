@@ -170,10 +170,10 @@ cpu_seconds = 9000
         ("smtp = 3", "write [smtp] on a line of its own"),
         ("max_junk = 3", "did you mean smtp.max_junk?"),
         ("zzz = 3", "there is no key zzz"),
-        ("[smtp]\nmax_junk = true", "valid integer"),
-        ("[smtp]\nlisten = '127.0.0.1:25'", "valid tuple"),
-        ("[smtp]\nlisten = [25]", "valid string"),
-        ("[log]\nhash_addresses = 'yes'", "valid boolean"),
+        ("[smtp]\nmax_junk = true", "has to be a whole number"),
+        ("[smtp]\nlisten = '127.0.0.1:25'", "has to be a list"),
+        ("[smtp]\nlisten = [25]", "text in quotes"),
+        ("[log]\nhash_addresses = 'yes'", "true or false"),
         ("[log]\nhash_key = 'short'", "16 characters"),
         ("database = 'x.db'", "sqlite:///path/to/file.db"),
         ("[lmtp]\nlisten = ['192.0.2.1:24']", "recipients"),
@@ -188,6 +188,21 @@ cpu_seconds = 9000
 def test_mistakes_say_what_to_do(write, text, words):
     path = write(text)
     assert any(words in problem for problem in problems(path))
+
+
+def test_variables_that_are_of_no_use():
+    environ = {
+        "DSN_PROCESSOR__SMTP__MAX_JUNK": "many",
+        "DSN_PROCESSOR__LOG__HASH_ADDRESSES": "perhaps",
+        "DSN_PROCESSOR__SMTP__LISTEN": "[127.0.0.1:25",
+        "DSN_PROCESSOR__LOG__LEVEL": "loud",
+    }
+    assert [problem.rpartition(" has to be ")[2] for problem in problems(environ=environ)] == [
+        'a list, as in ["..."], or words with commas between',
+        "a whole number",
+        "'debug', 'info', 'warning' or 'error'",
+        "true or false",
+    ]
 
 
 def test_what_is_right_is_not_blamed(write):
