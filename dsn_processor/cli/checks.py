@@ -31,6 +31,7 @@ _LARGE_WAL = 256 * 2**20
 _CLOCKS_DIFFER = 2.0  # seconds between the system's clock and the file system's
 _YEARS = range(2026, 2100)
 _SPARE_DESCRIPTORS = 200
+_AS_THE_SERVER = "run doctor as the user that the server runs as: what it may do is what counts"
 _REMOTE = frozenset(
     {
         "nfs",
@@ -180,10 +181,15 @@ def find_server(path: Path) -> tuple[dict[str, Any] | None, Finding]:
 def check_database(patient: Patient) -> Iterator[Finding]:
     """The database: there, ours, sound."""
     path = patient.path
-    if not path.exists():
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:
         yield Finding(OK, "database", f"{path} is not there yet: the first mail makes it")
         return
-    owner, mode = path.stat().st_uid, probes.mode(path)
+    except OSError as error:
+        yield Finding(FAIL, "database", f"{path} cannot be looked at: {error.strerror}", _AS_THE_SERVER)
+        return
+    mode = probes.mode(path)
     if mode & 0o077:
         yield Finding(WARN, "database", f"others can open {path} (mode {mode:04o})", f"chmod 600 {path}*")
     if owner != os.geteuid():
@@ -191,7 +197,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
             WARN,
             "database",
             f"{path} belongs to user {owner}, and this runs as {os.geteuid()}",
-            "run doctor as the user that the server runs as: what it may do is what counts",
+            _AS_THE_SERVER,
         )
     try:
         found = checkup.examine(path, seconds=_CHECK_SECONDS)

@@ -157,6 +157,34 @@ def test_a_database_that_others_can_open(doctor, config, cli, put, tmp_path):
     assert "chmod 600" in found["database"]["advice"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_as_a_stranger(doctor, config, cli, put, tmp_path):
+    cli("replay", put(), "--db", f"sqlite:///{tmp_path}/b.db")
+    path = config()
+    doctor("--config", path)  # which loads all that the stranger could not
+    tmp_path.chmod(0o711)
+    path.chmod(0o644)
+    above = [folder for folder in tmp_path.parents if not folder.stat().st_mode & 0o001]
+    modes = [folder.stat().st_mode for folder in above]
+    try:
+        for folder in above:
+            folder.chmod(0o711)
+        os.seteuid(65534)
+        code, found = doctor("--config", path)
+        os.seteuid(0)
+        tmp_path.chmod(0o700)
+        os.seteuid(65534)
+        later = doctor("--db", f"sqlite:///{tmp_path}/b.db")[1]
+    finally:
+        os.seteuid(0)
+        for folder, mode in zip(above, modes, strict=True):
+            folder.chmod(mode)
+    assert code == 1
+    assert found["database"]["level"] == "fail"
+    assert found["disk"]["level"] == "fail"
+    assert "as the user" in later["database"]["advice"]
+
+
 def test_a_look_that_takes_too_long_ends(cli, put, tmp_path):
     path = tmp_path / "b.db"
     for number in range(40):
