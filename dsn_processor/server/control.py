@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from dsn_processor import __version__, bulk, logs, metrics
+from dsn_processor import __version__, bulk, logs
 from dsn_processor.bulk import Prepared
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage
 from dsn_processor.intake.taking import Taking
 from dsn_processor.pipeline import Outcome, release
+from dsn_processor.server.counting import count_committed, count_handed_over
 from dsn_processor.server.handover import (
     BODY_LIMIT,
     HEADER_LIMIT,
@@ -115,10 +116,7 @@ class Control:
         envelope = Envelope(sender=header["sender"], recipients=tuple(header["recipients"]))
         mail = InboundMessage(body, header["source"], envelope, header["truncated"])
         accepted = await self._taking.take(mail)
-        metrics.ACCEPTED.labels("control").inc()
-        metrics.ACCEPTED_BYTES.labels("control").inc(len(body))
-        if accepted.duplicate:
-            metrics.DUPLICATES.labels("control").inc()
+        count_handed_over(len(body), duplicate=accepted.duplicate, truncated=mail.truncated)
         return {"id": accepted.id, "duplicate": accepted.duplicate}
 
     async def _known(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
@@ -128,7 +126,10 @@ class Control:
     async def _commit(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
         batch = await asyncio.to_thread(facts_of, body)
         outcomes = await self._writer.call(lambda store: bulk.commit(store, batch))
-        return {"outcomes": [_described(*pair) for pair in zip(batch, outcomes, strict=True)]}
+        pairs = list(zip(batch, outcomes, strict=True))
+        for prepared, outcome in pairs:
+            count_committed(prepared, outcome)
+        return {"outcomes": [_described(*pair) for pair in pairs]}
 
     async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
         ids: Sequence[int] | None = header["ids"]

@@ -30,6 +30,7 @@ from dsn_processor.pipeline import (
     work_of,
 )
 from dsn_processor.record.store import Store
+from dsn_processor.server.counting import count_processed
 from dsn_processor.server.keeper import LOOK_SECONDS, Keeper
 from dsn_processor.server.processing import Processing
 from dsn_processor.terms import MessageState
@@ -252,14 +253,7 @@ class Writer:
             if over:
                 metrics.QUARANTINED.inc()
             return
-        metrics.PROCESSED.labels(outcome.kind.value).inc()
-        for event in outcome.events:
-            verdict = event.verdict
-            kind = event.kind.value
-            if verdict is None:
-                metrics.EVENTS.labels(kind, "", "").inc()
-            else:
-                metrics.EVENTS.labels(kind, verdict.bounce_type.value, verdict.reason.value).inc()
+        count_processed(outcome)
 
     def _answer(self, store: Store, call: _Call) -> None:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsn_processor import bulk
+from dsn_processor import bulk, metrics
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError, StoreMovedError
 from dsn_processor.facts import Envelope, InboundMessage
 from dsn_processor.pipeline import release
@@ -394,6 +394,28 @@ def test_commands_hand_over(url, mails):
     with_control(url, ask)
     with Store.open(url) as store:
         assert store.stats().mails == 3
+
+
+def test_what_commands_hand_over_is_counted(url, mails):
+    def counted():
+        samples = (
+            metrics.ACCEPTED.labels("control"),
+            metrics.ACCEPTED_BYTES.labels("control"),
+            metrics.DUPLICATES.labels("control"),
+            metrics.EVENTS.labels("failed", "hard", "user_unknown"),
+        )
+        return [sample._value.get() for sample in samples]
+
+    def ask():
+        with Handover.connect(path_of(url)) as server:
+            mine = [InboundMessage(raw, "file") for raw in (*mails[:3], mails[0])]
+            server.commit([bulk.prepare(one) for one in bulk.sift(server, mine)])
+            server.take(InboundMessage(mails[1], "ingest"))
+
+    before = counted()
+    with_control(url, ask)
+    size = sum(map(len, (*mails[:3], mails[0], mails[1])))
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [5, size, 2, 3]
 
 
 def test_what_the_store_cannot_do_is_told_to_the_command(url, mails, monkeypatch):
