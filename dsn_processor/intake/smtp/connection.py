@@ -147,16 +147,20 @@ class Connection(Dialogue):
             if self._reader.waiting:
                 self.part("421 4.7.0 Wait for the greeting", Refused.PROTOCOL)
             self.greet()
+            self._reset_timeout()
             while not self._closing:
-                self._reset_timeout()
-                if not self._reader.has_line:
-                    self.flush()
-                    if self._paused:
-                        await self._drain_helper()
-                line = await self._read_line()
+                line = self._reader.line()
                 if line is not None:
                     await self._obey(line)
-        except (GoneError, ConnectionError):
+                    self._reset_timeout()
+                    continue
+                self.flush()
+                if self._paused:
+                    await self._drain_helper()
+                await self._reader.more()
+        except asyncio.LimitOverrunError:
+            self.part("421 4.7.0 A line without an end", Refused.PROTOCOL)
+        except (GoneError, EOFError, OSError):
             pass
         finally:
             if self.transport is not None:
@@ -169,29 +173,15 @@ class Connection(Dialogue):
         if not self._closing:
             self.reply(f"220 {self.service.hostname} ESMTP")
 
-    async def _read_line(self) -> bytes | None:
-        """The next command, without its line end; None where it was answered already."""
-        try:
-            line = await self._reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError:
-            self.part("421 4.7.0 A line without an end", Refused.PROTOCOL)
-            raise GoneError from None
-        except (asyncio.IncompleteReadError, OSError):
-            raise GoneError from None
-        if self._closing:
-            raise GoneError
-        if len(line) > _LINE:
-            self.wrong("500 5.5.2 Line too long")
-            return None
-        if line.endswith(b"\r\n"):
-            return line[:-2]
-        if self.options.refuse_bare_newline:
-            self.wrong("550 5.5.2 Lines end with CR LF")
-            return None
-        return line[:-1]
-
     async def _obey(self, line: bytes) -> None:
         """Answer one command. A fault of ours is told as such, and is no reason to lose the mail."""
+        if len(line) > _LINE:
+            self.wrong("500 5.5.2 Line too long")
+            return
+        if self.options.refuse_bare_newline and not line.endswith(b"\r\n"):
+            self.wrong("550 5.5.2 Lines end with CR LF")
+            return
+        line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         verb, _, rest = line.partition(b" ")
         verb = verb.upper()
         if verb in _FOREIGN:

@@ -12,7 +12,6 @@ from dsn_processor.intake.smtp.spool import Spool
 from dsn_processor.metrics import Refused
 from dsn_processor.pipeline import Accepted
 
-_CHUNK = 65_536
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -57,19 +56,26 @@ class Session(Connection):
             self._due = min(
                 loop.time() + options.data_timeout, slowest + received / options.min_data_rate, self._ends
             )
-            try:
-                chunk = await self._reader.read(_CHUNK)
-            except OSError:
-                chunk = b""
-            if not chunk or self._closing:
-                log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=received)
-                raise GoneError
+            chunk = self._reader.all()
+            if not chunk:
+                await self._more(received)
+                continue
             received += len(chunk)
             spool.add(decoder.feed(chunk))
             if received > 2 * options.size_maximum:
                 self.part("552 5.3.4 Too large", Refused.TOO_LARGE)
                 raise GoneError
         self._reader.put_back(decoder.rest)
+
+    async def _more(self, received: int) -> None:
+        """Wait for more of the mail. A part of one is none."""
+        try:
+            await self._reader.more()
+        except (EOFError, OSError):
+            self._closing = True
+        if self._closing:
+            log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=received)
+            raise GoneError
 
     async def _answer(self, spool: Spool) -> str:
         """Have the mail stored, and tell what to answer. Whatever fails here, the sender keeps it."""

@@ -66,6 +66,16 @@ def test_what_is_no_header(run, serve, header):
     run(test())
 
 
+def test_words_before_the_greeting(run, serve):
+    async def test():
+        async with serve(**_BEHIND) as served:
+            one = await served.connect()
+            one.send(b"PROXY TCP4 198.51.100.7 192.0.2.254 40000 25\r\nEHLO x\r\n")
+            assert (await one.rest())[0].startswith("421 4.7.0 Wait")
+
+    run(test())
+
+
 def test_nobody_else_is_believed(run, serve):
     async def test():
         async with serve(**_BEHIND) as served:
