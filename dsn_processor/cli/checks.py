@@ -104,8 +104,7 @@ def check_versions() -> Iterator[Finding]:
         "sqlite",
         release
         if mended
-        else f"{release}: up to 3.51.2 two writers at a time can damage the WAL; one alone writes here, held by a lock, so "
-        "this does no harm; never write to the database with another program",
+        else f"{release}; up to 3.51.2 two writers at a time can damage the WAL: here one alone writes, held by a lock",
     )
     versions = []
     for name in _PACKAGES:

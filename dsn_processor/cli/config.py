@@ -84,12 +84,17 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def file_problems(settings: "Settings") -> Iterator[str]:
-    """What is wrong with the files that the configuration names."""
+    """What is wrong with the database's URL and the files that the configuration names."""
     import ssl
 
     from dsn_processor.errors import ConfigurationError
+    from dsn_processor.record.sqlite import file_of
     from dsn_processor.teach.own import load_rules
 
+    try:
+        file_of(settings.database)
+    except ConfigurationError as error:
+        yield f"database: {error}"
     if settings.rules:
         try:
             load_rules(settings.rules)
@@ -109,6 +114,8 @@ def file_problems(settings: "Settings") -> Iterator[str]:
 
 
 def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
+    from dsn_processor.record.sqlite import file_of
+
     smtp = settings.smtp
     whom = ", ".join(smtp.recipients) if smtp.recipients else "anybody, since only this machine gets there"
     yield "smtp", ", ".join(smtp.listen) or "off"
@@ -116,7 +123,7 @@ def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
     if smtp.listen or settings.lmtp.listen:
         yield "mail for", whom
     yield "web", str(settings.web.address() or "off")
-    yield "database", settings.database
+    yield "database", str(file_of(settings.database).absolute())
     yield "rules", settings.rules or "the package's"
 
 

@@ -35,7 +35,7 @@ def test_all_well_says_what_listens_where(cli, write):
     assert ["smtp", "192.0.2.1:25"] in lines
     assert ["lmtp", "off"] in lines
     assert ["web", "off"] in lines
-    assert ["database", "sqlite:////srv/b.db"] in lines
+    assert ["database", "/srv/b.db"] in lines
     assert "b@example.com" in out
 
 
@@ -84,6 +84,13 @@ def test_files_that_it_names_are_looked_at(cli, write, tmp_path):
     code, _, err = cli("config", "check", "--config", path)
     assert "smtp.tls_certificate" in err
     assert "PEM" in err
+
+
+def test_a_database_that_cannot_be_used(cli, write):
+    code, _, err = cli("config", "check", "--config", write('database = "postgresql://u:hunter2@h/d"'))
+    assert code == 3
+    assert "database: " in err
+    assert "hunter2" not in err
 
 
 def test_a_certificate_that_fits(cli, write, tmp_path):
