@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from dsn_processor import bulk, pipeline
@@ -14,6 +14,7 @@ from dsn_processor.intake.items import Item, Limits, Skipped
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
+from dsn_processor.reclassify import Reclassified, reclassify
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
 from dsn_processor.settings import database_url, pipe_envelope
@@ -166,6 +167,17 @@ def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wai
                 pass
         except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
             return
+
+
+@contextmanager
+def reclassified(url: str, rules: Rules | None, *, apply: bool) -> Iterator[Iterator[Reclassified]]:
+    """Read all stored mail again, as the results are consumed. Where a server holds the database, it writes them."""
+    with ExitStack() as closing:
+        store = closing.enter_context(opened(url)) if apply else None
+        server = store if isinstance(store, Handover) else None
+        if store is None or isinstance(store, Handover):
+            store = closing.enter_context(Store.open(url, readonly=True))
+        yield reclassify(store, rules, apply=apply, server=server)
 
 
 def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Outcome]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dsn_processor.errors import StoreError
 from dsn_processor.pipeline import events_of, told
@@ -27,25 +27,43 @@ class Reclassified:
     error: str | None = None
 
 
-def reclassify(store: "Store", rules: Rules | None = None, *, apply: bool) -> Iterator[Reclassified]:
+class Replacing(Protocol):
+    """Who writes for a store that is only read here."""
+
+    def replace(self, reports: Sequence[NewReport]) -> None:
+        """Put these answers in place of older ones, in one transaction."""
+
+
+def reclassify(
+    store: "Store", rules: Rules | None = None, *, apply: bool, server: Replacing | None = None
+) -> Iterator[Reclassified]:
     """Read every stored mail again, oldest first, and put the new answers in place of the old if ``apply``; told
-    batch by batch, when they are on disk. A mail that cannot be read keeps the answer it has.
+    batch by batch, when they are on disk. A mail that cannot be read keeps the answer it has. Where a ``server`` holds the
+    database, it is the one that writes.
     """
-    run = _Run(store, rules, apply=apply)
+    run = _Run(store, rules)
     ids = store.message_ids()
     while batch := list(islice(ids, _BATCH)):
-        with store.transaction() if apply else nullcontext():
+        with store.transaction() if apply and server is None else nullcontext():
             results = [run.again(message_id) for message_id in batch]
+            reports, run.reports = run.reports, []
+            if apply and server is None:
+                for report in reports:
+                    store.replace_report(report)
+        if apply and server is not None and reports:
+            server.replace(reports)
         yield from results
 
 
 class _Run:
-    """Knows which events a run would have moved between mails, for a dry run to tell the same as a real one."""
+    """Knows which events the run has moved between mails, also where nobody has stored that: a dry run tells the same as a
+    real one. ``reports`` are the answers to be replaced.
+    """
 
-    def __init__(self, store: "Store", rules: Rules | None, *, apply: bool) -> None:
+    def __init__(self, store: "Store", rules: Rules | None) -> None:
         self._store = store
         self._rules = rules
-        self._apply = apply
+        self.reports: list[NewReport] = []
         self._gone: set[str] = set()
         self._come: set[str] = set()
 
@@ -65,8 +83,8 @@ class _Run:
         held = tuple(event for event in stored.events if event.identity not in self._come)
         changes = self._store.compare(stored._replace(events=held), report._replace(events=own))
         outdated = stored.rules != report.rules or stored.repeated != len(events) - len(own)
-        if self._apply and (changes.report or changes.events or outdated):
-            self._store.replace_report(report)
+        if changes.report or changes.events or outdated:
+            self.reports.append(report)
         before = {event.identity for event in held}
         after = {event.identity for event in events}
         self._gone |= before - after

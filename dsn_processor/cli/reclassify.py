@@ -32,14 +32,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    from dsn_processor.reclassify import reclassify
-    from dsn_processor.record.store import Store
+    from dsn_processor.app import reclassified
     from dsn_processor.settings import database_url
 
     rules = chosen_rules(args.rules)
     tally = Tally(dry_run=args.dry_run)
-    with Store.open(database_url(args.db), readonly=args.dry_run) as store:
-        changes = tally.counted(reclassify(store, rules, apply=not args.dry_run))
+    with reclassified(database_url(args.db), rules, apply=not args.dry_run) as results:
+        changes = tally.counted(results)
         if args.json:
             _print_json(changes, tally)
         else:

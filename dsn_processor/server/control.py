@@ -15,6 +15,8 @@ from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage
 from dsn_processor.intake.taking import Taking
 from dsn_processor.pipeline import Outcome, release
+from dsn_processor.record.entries import NewReport
+from dsn_processor.record.store import Store
 from dsn_processor.server.counting import count_committed, count_handed_over
 from dsn_processor.server.handover import (
     BODY_LIMIT,
@@ -47,6 +49,7 @@ class Control:
             "take": self._take,
             "known": self._known,
             "commit": self._commit,
+            "replace": self._replace,
             "retry": self._retry,
         }
         self._open: set[asyncio.StreamWriter] = set()
@@ -124,18 +127,29 @@ class Control:
         return {"known": await self._writer.call(lambda store: store.known(identities))}
 
     async def _commit(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
-        batch = await asyncio.to_thread(facts_of, body)
+        batch = await asyncio.to_thread(facts_of, Prepared, body)
         outcomes = await self._writer.call(lambda store: bulk.commit(store, batch))
         pairs = list(zip(batch, outcomes, strict=True))
         for prepared, outcome in pairs:
             count_committed(prepared, outcome)
         return {"outcomes": [_described(*pair) for pair in pairs]}
 
+    async def _replace(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
+        reports = await asyncio.to_thread(facts_of, NewReport, body)
+        await self._writer.call(lambda store: _replaced(store, reports))
+        return {}
+
     async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
         ids: Sequence[int] | None = header["ids"]
         retried = await self._writer.call(lambda store: release(store, ids))
         self._writer.expect_backlog()
         return {"retried": retried}
+
+
+def _replaced(store: Store, reports: Sequence[NewReport]) -> None:
+    with store.transaction():
+        for report in reports:
+            store.replace_report(report)
 
 
 def _described(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:

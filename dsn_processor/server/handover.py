@@ -15,13 +15,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from dsn_processor import __version__
 from dsn_processor.bulk import Prepared
 from dsn_processor.errors import DsnProcessorError, StoreBusyError, StoreError, StoreFullError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import Accepted, Outcome
+from dsn_processor.record.entries import NewReport
+
+_Fact = TypeVar("_Fact", Prepared, NewReport)
 
 LENGTHS = struct.Struct("!IQ")
 HEADER_LIMIT = 64 * 2**20
@@ -130,6 +133,10 @@ class Handover:
             for prepared, answer in zip(batch, answers, strict=True)
         ]
 
+    def replace(self, reports: Sequence[NewReport]) -> None:
+        """Put today's answers in place of older ones."""
+        self._ask({"ask": "replace"}, pickle.dumps(list(reports), pickle.HIGHEST_PROTOCOL))
+
     def retry(self, ids: Sequence[int] | None) -> list[int]:
         """Have quarantined mails tried again: these, or all. Returns those that were there."""
         retried: list[int] = self._ask({"ask": "retry", "ids": ids})["retried"]
@@ -181,12 +188,12 @@ class _Facts(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no fact")
 
 
-def facts_of(body: bytes) -> list[Prepared]:
-    """The facts of a message's body. Raises ValueError where there are none."""
+def facts_of(kind: type[_Fact], body: bytes) -> list[_Fact]:
+    """The facts of one kind in a message's body. Raises ValueError where there are none."""
     try:
         batch = _Facts(io.BytesIO(body)).load()
     except Exception as error:
         raise ValueError(f"no facts: {error}") from error
-    if not isinstance(batch, list) or not all(isinstance(one, Prepared) for one in batch):
+    if not isinstance(batch, list) or not all(isinstance(one, kind) for one in batch):
         raise ValueError("no facts")
     return batch

@@ -1,6 +1,7 @@
 """The writer, its keeper and its workers, without a listener: what is told as stored is, and comes to its end once."""
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -418,6 +419,48 @@ def test_what_commands_hand_over_is_counted(url, mails):
     assert [after - was for after, was in zip(counted(), before, strict=True)] == [5, size, 2, 3]
 
 
+def test_replay_and_retry_run_beside_a_server(url, mails, tmp_path, capsys):
+    from dsn_processor.cli import main
+
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    for at, raw in enumerate(mails[:9]):
+        (folder / f"{at}.eml").write_bytes(raw)
+
+    def ask():
+        assert main(["replay", str(folder), "--db", url, "--json"]) == 0
+        first = json.loads(capsys.readouterr().out)
+        assert (first["new"], first["duplicates"], first["events"]["total"]) == (9, 0, 9)
+        assert main(["replay", str(folder), "--db", url, "--json"]) == 0
+        second = json.loads(capsys.readouterr().out)
+        assert (second["new"], second["duplicates"], second["events"]["total"]) == (0, 9, 0)
+        assert main(["quarantine", "retry", "--all", "--db", url]) == 0
+        assert capsys.readouterr().out == "0 handed to the running server\n"
+
+    with_control(url, ask)
+
+
+def test_reclassify_runs_beside_a_server(url, mails, monkeypatch, capsys):
+    from dsn_processor import pipeline
+    from dsn_processor.cli import main
+    from dsn_processor.reading import read
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "read", lambda raw, *rest: read(raw.replace(b"5.1.1", b"5.2.2"), *rest))
+        with Store.open(url) as store:
+            bulk.take(store, [InboundMessage(raw, "file") for raw in mails])
+
+    def ask():
+        assert main(["reclassify", "--db", url, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    told = with_control(url, ask)
+    assert told["mails_changed"] == 60
+    assert with_control(url, ask)["mails_changed"] == 0
+    with Store.open(url) as store:
+        assert {event.recipient.status for event in store.events()} == {"5.1.1"}
+
+
 def test_what_the_store_cannot_do_is_told_to_the_command(url, mails, monkeypatch):
     monkeypatch.setattr("dsn_processor.record.sqlite._BUSY_SECONDS", 0.1)
 
@@ -468,6 +511,6 @@ def test_nothing_but_facts_is_unpickled(value):
     import pickle
 
     with pytest.raises(ValueError, match="no fact"):
-        facts_of(pickle.dumps(value))
+        facts_of(bulk.Prepared, pickle.dumps(value))
     with pytest.raises(ValueError, match="no fact"):
-        facts_of(b"cos\nsystem\n(S'true'\ntR.")
+        facts_of(bulk.Prepared, b"cos\nsystem\n(S'true'\ntR.")
