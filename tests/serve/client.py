@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from http.client import HTTPConnection
 from typing import NamedTuple, Self
 
 Address = tuple[str, int] | str
@@ -114,3 +115,14 @@ def stuffed(raw: bytes) -> bytes:
     """Mail as it goes over the wire after DATA (RFC 5321 section 4.5.2). Its lines end in CRLF, the last one too."""
     body = raw.replace(b"\r\n.", b"\r\n..")
     return (b"." if raw.startswith(b".") else b"") + body + b".\r\n"
+
+
+def web(address: tuple[str, int], path: str) -> tuple[int, str]:
+    """GET over HTTP: status and body."""
+    connection = HTTPConnection(*address, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()

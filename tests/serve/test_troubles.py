@@ -1,11 +1,17 @@
 """The store fails while mail comes in: only 4xx, nothing lost, and all well by itself once the trouble is over."""
 
+import signal
+import time
+
 import pytest
 from serve import needs
+from serve.client import Session, web
 from serve.disks import of_memory
 from serve.harness import Serve, wait
 from serve.load import Load
-from serve.troubles import deleted, failing, full, locked, moved_away
+from serve.mails import bounce
+from serve.tracing import traced
+from serve.troubles import deleted, failing, full, locked, moved_away, no_descriptors
 from serve.verify import faults, wait_processed
 
 pytestmark = pytest.mark.server
@@ -16,7 +22,6 @@ _FAILING = {
     "EIO on writing": ("pwrite64", "EIO"),
     "ENOSPC on writing": ("pwrite64", "ENOSPC"),
     "EROFS on writing": ("pwrite64", "EROFS"),
-    "EIO on reading": ("pread64", "EIO"),
 }
 
 
@@ -52,6 +57,57 @@ def _survive(folder, trouble, **more):
         assert serve.stop() == 0
 
 
-def _taken(serve, load):
-    goal = len(load.acknowledged) + 50
+def _taken(serve, load, more=50):
+    goal = len(load.acknowledged) + more
     wait(lambda: len(load.acknowledged) >= goal, "no mail is taken", log=serve.log)
+
+
+def test_no_descriptor_is_free(serve):
+    with Session(serve.smtp) as early:
+        early.greet()
+        before, spent = serve.descriptors(), serve.cpu()
+        with no_descriptors(serve):
+            assert early.deliver(bounce("early").raw).code in {250, 451, 452}
+            time.sleep(1)
+            assert serve.cpu() - spent < 0.7  # it does not try without pause
+        assert early.deliver(bounce("early").raw).code == 250
+    with Session(serve.smtp) as late:
+        assert late.greet().code == 250
+        assert late.deliver(bounce("late").raw).code == 250
+    wait(lambda: serve.descriptors() <= before, "descriptors are not given back", log=serve.log)
+    wait_processed(serve.database)
+    assert faults(serve.database, {token: bounce(token) for token in ("early", "late")}) == []
+
+
+def test_a_slow_disk_only_takes_longer(serve):
+    needs.tracing()
+    with (
+        Load(serve.smtp, clients=4) as load,
+        traced(serve.pid, serve.folder / "trace", "trace=fdatasync", "inject=fdatasync:delay_enter=300000"),
+    ):
+        _taken(serve, load, 20)
+    assert set(load.codes) == {250}
+    wait_processed(serve.database)
+    assert faults(serve.database, load.acknowledged) == []
+
+
+def test_little_room_is_told_before_the_mail_is_sent(tmp_path):
+    with Serve(tmp_path, settings='min_free = "1TB"') as serve, Session(serve.smtp) as session:
+        session.greet()
+        reply = session.command("MAIL FROM:<>")
+        assert (reply.code, reply.lines[0][4:9]) == (452, "4.3.1")
+        assert web(serve.web, "/readyz")[0] == 503
+        serve.configure(settings="min_free = 0")
+        serve.signal(signal.SIGHUP)
+        wait(lambda: session.command("MAIL FROM:<>").code == 250, "no room is seen", log=serve.log)
+
+
+def test_a_second_server_does_not_start(serve, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    second = Serve(other, database=serve.database)
+    with pytest.raises(AssertionError, match=r"in use|holds"):
+        second.start()
+    with Session(serve.smtp) as session:
+        session.greet()
+        assert session.deliver(bounce("first").raw).code == 250
