@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from dsn_processor.contract import describe_mail
 from dsn_processor.facts import InboundMessage
 from dsn_processor.parse.addresses import is_address
+from dsn_processor.parse.dsn import read_status, read_tidy_status
 from dsn_processor.parse.identity import identity
+from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.message import parse_message
 from dsn_processor.parse.mime import lf_lines
 from dsn_processor.reading import read
@@ -65,6 +67,31 @@ def test_line_ends_do_not_matter(raw):
         == parse_message(lf.replace(b"\n", b"\r"))
     )
     assert identity(lf) == identity(lf.replace(b"\n", b"\r\n"))
+
+
+@calm
+@given(
+    st.sampled_from(MAILS),
+    st.lists(
+        st.tuples(st.integers(0, 6000), st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n"])), max_size=6
+    ),
+)
+def test_a_mail_with_several_line_ends_reads_as_with_one(raw, inserted):
+    """Clean CRLF is read as it is; whatever else stands between is met."""
+    raw = lf_lines(raw).replace(b"\n", b"\r\n")
+    for at, line_end in inserted:
+        raw = raw[:at] + line_end + raw[at:]
+    assert parse_message(raw) == parse_message(lf_lines(raw))
+
+
+@calm
+@given(st.sampled_from(MAILS), st.randoms(use_true_random=False))
+def test_tidy_status_fields_read_as_any(raw, rng):
+    """The quick reader of delivery-status fields leaves what it does not know to the general one, and else says the same."""
+    for part in Mail(mutate([lf_lines(raw)], rng, limit=60_000)).status_parts:
+        text = part.body(100_000).decode("latin-1")
+        tidy = read_tidy_status(text)
+        assert tidy is None or tidy == read_status(text, [])
 
 
 @pytest.mark.parametrize("shape", SAME)

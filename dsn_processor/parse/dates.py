@@ -1,5 +1,7 @@
 """Dates of mail (RFC 5322 section 3.3) to ISO 8601, without the quadratic and raising paths of the stock parser."""
 
+from functools import lru_cache
+
 from dsn_processor.patterns import pattern
 
 _MONTHS = {
@@ -13,7 +15,7 @@ _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT"
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
 # What nearly all write, in ranges that need no further look: days that every month has.
 _USUAL = pattern(
-    r"(?:[A-Za-z]{3}, )?(0?[1-9]|1\d|2[0-8]) ([A-Z][a-z]{2}) ([12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
+    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|1\d|2[0-8]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
 )
 _USUAL_MONTHS = {name.capitalize(): f"{number:02}" for name, number in _MONTHS.items()}
 _DATE = pattern(
@@ -35,9 +37,10 @@ def iso_date(text: str | None) -> str | None:
         return None
     if len(text) > 200:
         text = text[:200]
-    if (match := _USUAL.match(text)) and (month := _USUAL_MONTHS.get(match[2])):
-        day, _, year, clock, hours, minutes = match.groups()
-        return f"{year}-{month}-{day:0>2}T{clock}{hours}:{minutes}"
+    if match := _USUAL.match(text):
+        day, clock, hours, minutes = match.groups()
+        if iso := _usual_day(day):
+            return f"{iso}T{clock}{hours}:{minutes}"
     try:
         if match := _DATE.search(text):
             day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()
@@ -55,6 +58,14 @@ def iso_date(text: str | None) -> str | None:
     except (ValueError, KeyError, IndexError):
         pass  # a month 13, a 30 February: no date
     return None
+
+
+@lru_cache(maxsize=256)
+def _usual_day(text: str) -> str | None:
+    """``1 Nov 2026`` -> ``2026-11-01``; None where there is no such month."""
+    day, name, year = text.split(" ")
+    month = _USUAL_MONTHS.get(name)
+    return f"{year}-{month}-{day:0>2}" if month else None
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:

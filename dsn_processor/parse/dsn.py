@@ -25,6 +25,8 @@ _FIELD = pattern(
     r"^[ \t]{0,3}([A-Za-z][\w-]{1,60})[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+|[245]\d\d[- ]|(?=[A-Za-z(<][^:\n]+$)).*)*)",
     re.MULTILINE,
 )
+_NAME = pattern(r"([A-Za-z][\w-]{1,60})[ \t]*\Z")
+_TIDY_VALUE = 4_000  # characters of a value that is looked at line by line
 # ... and those behind a blank line go on all the same.
 _GOES_ON = pattern(r"[ \t]*[245]\d\d[- ].*(?:\n[ \t]+.*)*")
 _BLANK_LINES = pattern(r"\n[ \t]*\n\s*")
@@ -67,6 +69,51 @@ class StatusFields(NamedTuple):
 
     message: Group
     recipients: list[Group]
+
+
+def read_tidy_status(text: str) -> StatusFields | None:
+    """The fields of a part that is as RFC 3464 section 2.1 has it, as nearly all are: the message's block, a blank line
+    before each recipient's, no field twice in any. None where a line leaves doubt.
+    """
+    message: Group = {}
+    recipients: list[Group] = []
+    group: Group | None = message
+    key: str | None = None  # of the field that a folded line goes on with
+    for line in text.strip("\n").split("\n"):
+        if not line:
+            group = None
+        elif line[0] in " \t":
+            if group is None or key is None or line.isspace() or len(group[key]) + len(line) > _TIDY_VALUE:
+                return None
+            if key == "diagnostic-code":
+                group[key] += "\n" + line
+            else:
+                group[key] = f"{group[key]} {line.strip()}".strip()
+        else:
+            name, colon, value = line.partition(":")
+            key = _key(name)
+            if key is None or not colon or len(value) > _TIDY_VALUE:
+                return None
+            if not group and _begins_recipient(key, recipients):
+                group = {}
+                recipients.append(group)
+            elif group is None or key in group or (group is message and key in _RECIPIENT_FIELDS):
+                return None
+            group[key] = value.lstrip(" \t") if key == "diagnostic-code" else value.strip()
+    return StatusFields(message, recipients) if len(recipients) <= BLOCK_LIMIT else None
+
+
+def _begins_recipient(key: str, before: list[Group]) -> bool:
+    """A block that begins with ``key`` is a recipient's. Exim and Sun begin it with Action."""
+    return key in _NAMING or (key == "action" and (not before or "action" in before[-1]))
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str | None:
+    """A field's name in lower case; None where it is none, or the first of another part's header."""
+    match = _NAME.match(name)
+    key = match[1].lower() if match else None
+    return None if key == "content-type" else key
 
 
 def read_status(text: str, defects: list[Defect]) -> StatusFields:
@@ -135,53 +182,71 @@ def _lend_message_fields(status: StatusFields) -> None:
 
 def recipient_reports(status: StatusFields, defects: list[Defect]) -> list[RecipientReport]:
     """One report for each recipient block, a recipient named twice with the same fate once."""
+    groups = status.recipients
     others: frozenset[str] = frozenset()
-    if any("+" in group.get("original-recipient", "") for group in status.recipients):  # it may be xtext
-        others = frozenset(
-            typed_address(group["final-recipient"])[1].casefold()
-            for group in status.recipients
-            if "final-recipient" in group
-        )
+    for group in groups:
+        if "+" in group.get("original-recipient", ""):  # it may be xtext
+            others = _final_addresses(groups)
+            break
+    found = [report for group in groups if (report := _recipient(group, others, defects)) is not None]
+    if len(found) < 2:
+        return found
     reports: dict[tuple[str, Action | None, str | None], RecipientReport] = {}
-    for group in status.recipients:
-        report = _recipient(group, others, defects)
-        if report is not None:
-            reports.setdefault((report.address.casefold(), report.action, report.status), report)
+    for report in found:
+        reports.setdefault((report.address.casefold(), report.action, report.status), report)
     return list(reports.values())
 
 
+def _final_addresses(groups: list[Group]) -> frozenset[str]:
+    return frozenset(
+        typed_address(group["final-recipient"])[1].casefold()
+        for group in groups
+        if "final-recipient" in group
+    )
+
+
 def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> RecipientReport | None:
-    final = _decoded(group.get("final-recipient"))
-    original = _decoded(group.get("original-recipient"))
-    original = original_address(original, others) if original else None
-    usual = _USUAL_ADDRESS.match(final) if final else None
-    if usual:
+    get = group.get
+    final = get("final-recipient")
+    original = get("original-recipient")
+    if original is not None:
+        usual = _USUAL_ADDRESS.match(original)
+        original = usual[1] if usual else original_address(_decoded(original), others)
+    if final is not None and (usual := _USUAL_ADDRESS.match(final)):
         address = usual[1]
     else:
-        kind, address = typed_address(final) if final else (None, "")
-        if final and kind is None:
-            defects.append(Defect("address_type_missing", final[:80]))
-        if not is_address(address):
-            address = _other_address(group, original) or address
-    if not address:
-        defects.append(Defect("recipient_without_address"))
-        return None
+        address = _unusual_address(final, original, group, defects)
+        if not address:
+            defects.append(Defect("recipient_without_address"))
+            return None
     diagnostic_type, diagnostic = diagnostic_code(group)
-    stated = stated_status(group.get("status"))
+    status = get("status")
+    stated = stated_status(status)
     return RecipientReport(
-        address=address,
-        original=original or None,
-        action=_action(group.get("action"), stated, defects),
-        status=merged_status(stated, diagnostic),
-        reply_code=_reply_code(group, diagnostic),
-        diagnostic_code=diagnostic,
-        diagnostic_type=diagnostic_type,
-        explanation="" if diagnostic else _status_comment(group.get("status")),
-        remote_mta=host_name(group.get("remote-mta")),
-        last_attempt_date=iso_date(group.get("last-attempt-date")),
-        will_retry_until=iso_date(group.get("will-retry-until")),
-        bounce_category=group.get("x-powermta-bouncecategory"),
+        address,
+        original or None,
+        _action(get("action"), stated, defects),
+        merged_status(stated, diagnostic),
+        _reply_code(status, diagnostic),
+        diagnostic,
+        diagnostic_type,
+        "" if diagnostic else _status_comment(status),
+        host_name(get("remote-mta")),
+        None,
+        iso_date(get("last-attempt-date")),
+        iso_date(get("will-retry-until")),
+        get("x-powermta-bouncecategory"),
     )
+
+
+def _unusual_address(
+    final: str | None, original: str | None, group: Group, defects: list[Defect]
+) -> str | None:
+    final = _decoded(final or "")
+    kind, address = typed_address(final) if final else (None, "")
+    if final and kind is None:
+        defects.append(Defect("address_type_missing", final[:80]))
+    return address if is_address(address) else _other_address(group, original) or address
 
 
 def _other_address(group: Group, original: str | None) -> str | None:
@@ -194,14 +259,14 @@ def _other_address(group: Group, original: str | None) -> str | None:
         "x-original-recipient",
         "final-recipient",
     ):
-        address = typed_address(_decoded(group.get(name)) or "")[1]
+        address = typed_address(_decoded(group.get(name, "")))[1]
         if is_address(address):
             return address
     return None
 
 
-def _decoded(value: str | None) -> str | None:
-    if value is None or (value.isascii() and "\x1b" not in value):
+def _decoded(value: str) -> str:
+    if value.isascii() and "\x1b" not in value:
         return value
     return decode(value.encode("latin-1", "replace"))  # QUIRK: Domino writes ISO-2022-JP as it is
 
@@ -223,15 +288,20 @@ def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
     kind = kind.strip().lower()
     if not semicolon or len(kind) > 30 or " " in kind:
         kind, text = "", value
-    text = join_lines(_decoded(text) or "")
+    text = join_lines(_decoded(text))
     return kind or None, text or None
 
 
-def _reply_code(group: Group, diagnostic: str | None) -> int | None:
+def _reply_code(status: str | None, diagnostic: str | None) -> int | None:
     if diagnostic and (code := find_reply_code(diagnostic)):
         return code
     # QUIRK: "Status: 5.1.1 (550 ...)" and "Status: 553 Exceeded maximum size".
-    return find_reply_code(group.get("status", "").rpartition("(")[2])
+    return _code_in_status(status) if status else None
+
+
+@lru_cache(maxsize=512)
+def _code_in_status(status: str) -> int | None:
+    return find_reply_code(status.rpartition("(")[2])
 
 
 @lru_cache(maxsize=512)

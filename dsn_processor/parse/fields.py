@@ -14,6 +14,8 @@ ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
 
 # One field with its folded lines. Each alternative consumes what it matches once: linear.
 _FIELD = pattern(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_BLANKS_BEHIND = pattern(r"\n[!-9;-~]+[ \t]+:")
+_FOLDING = (" ", "\t")
 _ENCODED_WORD = pattern(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
 _Q_ESCAPE = pattern(rb"=([0-9A-Fa-f]{2})")
 _PARAMETER = pattern(
@@ -22,32 +24,58 @@ _PARAMETER = pattern(
 
 
 class Fields:
-    """The fields of one header block. Values are kept raw until asked for."""
+    """The fields of one header block, found by search when asked for: of the many in a header few are looked at.
 
-    __slots__ = ("_first", "pairs")
+    ``tidy`` tells that no name of the block has blanks behind it, which a search would miss.
+    """
 
-    def __init__(self, block: str) -> None:
-        self.pairs: list[tuple[str, str]] = _FIELD.findall(block[:HEADER_LIMIT])
-        if len(self.pairs) > FIELD_LIMIT:
-            del self.pairs[FIELD_LIMIT:]
-        self._first = {name.lower(): value for name, value in reversed(self.pairs)}
+    __slots__ = ("_block", "_first", "_lower")
+
+    def __init__(self, block: str, *, tidy: bool = False) -> None:
+        block = block[:HEADER_LIMIT]
+        self._block = block = block if block.startswith("\n") else "\n" + block
+        self._lower = block.lower()
+        self._first: dict[str, str] | None = None
+        if not tidy and _BLANKS_BEHIND.search(block):
+            self._first = self._split()
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and raw values, in their order."""
+        return _FIELD.findall(self._block)[:FIELD_LIMIT]
+
+    def _split(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in reversed(self.pairs)}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._first
+        return f"\n{name}:" in self._lower if self._first is None else name in self._first
 
     def names(self) -> Iterable[str]:
         """The names that occur, in lower case."""
+        if self._first is None:
+            self._first = self._split()
         return self._first
 
     def raw(self, name: str) -> str | None:
         """The first value of a field (``name`` in lower case), unfolded, undecoded."""
-        value = self._first.get(name)
-        return None if value is None else unfold(value)
+        if self._first is not None:
+            value = self._first.get(name)
+            return None if value is None else unfold(value)
+        start = self._lower.find(f"\n{name}:")
+        if start < 0:
+            return None
+        block = self._block
+        start += len(name) + 2
+        end = block.find("\n", start)
+        while end >= 0 and block.startswith(_FOLDING, end + 1):
+            end = block.find("\n", end + 1)
+        value = block[start:end] if end >= 0 else block[start:]
+        return unfold(value.lstrip(" \t"))
 
     def text(self, name: str) -> str | None:
         """The first value of a field as text: encoded words and raw 8-bit decoded."""
-        value = self._first.get(name)
-        return None if value is None else decode_words(unfold(value))
+        value = self.raw(name)
+        return value if value is None or ("=?" not in value and value.isascii()) else decode_words(value)
 
     def all(self, name: str) -> Iterator[str]:
         """Every value of a field, unfolded."""
@@ -58,9 +86,9 @@ def unfold(value: str) -> str:
     """One line of at most ``VALUE_LIMIT`` characters (RFC 5322 section 2.2.3)."""
     if len(value) > VALUE_LIMIT:
         value = value[:VALUE_LIMIT]
-    if "\n" in value:
-        return " ".join([line.strip() for line in value.split("\n")]).strip()
-    return value.strip()
+    if "\n" not in value:
+        return value.strip()
+    return " ".join([line.strip() for line in value.split("\n")]).strip()
 
 
 def decode_words(value: str) -> str:

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 from dsn_processor.facts import Defect, Envelope, ReturnedMessage
-from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status
+from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status, read_tidy_status
 from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
-from dsn_processor.parse.mime import Part, lf_lines, parse_mime
+from dsn_processor.parse.mime import Part, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
 from dsn_processor.parse.words import said
 from dsn_processor.patterns import pattern
@@ -23,21 +23,24 @@ _RETURNED_BELOW = pattern(rb"\ncontent-type:[ \t]*(?:message/rfc822|text/rfc822-
 STATUS_TYPE = "message/delivery-status"
 FEEDBACK_TYPE = "message/feedback-report"
 DISPOSITION_TYPE = "message/disposition-notification"
+_TEXT_WITH_A_ROLE = STATUS_TYPES | RETURNED_TYPES
+_NO_ENVELOPE = Envelope()
 
 
 class Mail:
     """The roles of a mail's parts: notice text, status, returned message, feedback, disposition.
 
-    ``raw`` has LF line ends. Texts are decoded when first asked for.
+    Texts are decoded when first asked for.
     """
 
     def __init__(self, raw: bytes, envelope: Envelope | None = None) -> None:
-        raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
-        self.envelope = envelope or Envelope()
+        self.envelope = envelope or _NO_ENVELOPE
         self.defects: list[Defect] = []
         self.parts = parse_mime(raw, self.defects)
-        self.root = self.parts[0]
-        self.fields = Fields(self.root.head)
+        self.root = root = self.parts[0]
+        self.fields = fields = Fields(root.block.decode("latin-1"), tidy=root.tidy)
+        self.from_ = fields.text("from") or ""
+        self.subject = fields.text("subject") or ""
         self.sort_parts()
 
     def sort_parts(self) -> None:
@@ -50,14 +53,16 @@ class Mail:
         self.text_parts: list[Part] = []
         for part in self.parts:
             kind = part.content_type
-            if kind in STATUS_TYPES:
+            if kind.startswith("text/") and kind not in _TEXT_WITH_A_ROLE:
+                self.text_parts.append(part)
+            elif kind in STATUS_TYPES:
                 self.status_parts.append(part)
+            elif kind in RETURNED_TYPES and part is not self.root:
+                self.returned_part = self.returned_part or part
             elif kind == FEEDBACK_TYPE:
                 self.feedback_part = self.feedback_part or part
             elif kind == DISPOSITION_TYPE:
                 self.disposition_part = self.disposition_part or part
-            elif kind in RETURNED_TYPES and part is not self.root:
-                self.returned_part = self.returned_part or part
             elif kind.startswith("text/") or (kind.startswith("multipart/") and not part.children):
                 self.text_parts.append(part)
 
@@ -107,29 +112,20 @@ class Mail:
     def status_fields(self) -> StatusFields:
         if not self.status_parts:
             return StatusFields({}, [])
+        if len(self.status_parts) == 1:
+            tidy = read_tidy_status(self.status_parts[0].body(STATUS_LIMIT).decode("latin-1"))
+            if tidy is not None:
+                return tidy
         texts = [_status_text(part.body(STATUS_LIMIT)) for part in self.status_parts]
         return read_status("\n\n".join(texts)[:STATUS_LIMIT], self.defects)
-
-    @cached_property
-    def from_(self) -> str:
-        return self.fields.text("from") or ""
 
     @cached_property
     def folded_from(self) -> str:
         return self.from_.casefold()
 
     @cached_property
-    def subject(self) -> str:
-        return self.fields.text("subject") or ""
-
-    @cached_property
     def folded_subject(self) -> str:
         return self.subject.casefold()
-
-
-def without_nul(raw: bytes) -> bytes:
-    """``raw`` without NUL, which no mail may hold (RFC 5322 section 4)."""
-    return raw.replace(b"\0", b"") if b"\0" in raw else raw
 
 
 def _status_text(body: bytes) -> str:

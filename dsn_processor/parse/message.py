@@ -8,6 +8,7 @@ from dsn_processor.parse.dsn import host_name, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import is_plain_receipt, read_disposition
+from dsn_processor.parse.mime import lf_lines
 from dsn_processor.parse.returned import message_id
 from dsn_processor.parse.signals import (
     is_damaged,
@@ -20,6 +21,7 @@ from dsn_processor.parse.writer import is_forward
 from dsn_processor.terms import STRENGTH, Action, Kind
 
 _REPORT = "multipart/report"
+_NO_REPORTS = frozenset({Kind.NOT_A_REPORT, Kind.AUTO_REPLY, Kind.CHALLENGE})
 _KIND_OF = {action: Kind(action.value) for action in Action}
 
 
@@ -27,10 +29,12 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
     """Parse one mail, whatever it is. ``raw`` may have LF, CRLF or CR line ends."""
     mail = Mail(raw, envelope)
     if (wrapped := wrapped_report(mail)) is not None:
-        mail = Mail(wrapped, envelope)
+        raw = wrapped
+        mail = Mail(raw, envelope)
     if is_damaged(mail):
         from dsn_processor.parse.salvage import salvage  # noqa: PLC0415  few mails need it
 
+        mail = Mail(lf_lines(raw), envelope)  # whose parts can be cut anywhere
         salvage(mail)
     if mail.feedback_part is not None and (mail.root.content_type == _REPORT or not is_forward(mail)):
         return _complaint(mail)
@@ -102,21 +106,20 @@ def _facts(
     returned_id: str | None = None,
 ) -> ParsedMessage:
     fields, status = mail.fields, mail.status_fields.message
-    report = kind not in {Kind.NOT_A_REPORT, Kind.AUTO_REPLY, Kind.CHALLENGE}
-    returned = mail.returned if report else None
+    returned = None if kind in _NO_REPORTS else mail.returned
     if returned_id and returned is None:
         returned = ReturnedMessage(message_id=returned_id)
     return ParsedMessage(
-        kind=kind,
-        message_id=message_id(fields.raw("message-id")),
-        date=iso_date(fields.raw("date")),
-        from_=mail.from_ or None,
-        subject=mail.subject if "subject" in fields else None,
-        reporting_mta=host_name(status.get("reporting-mta")),
-        original_envelope_id=status.get("original-envelope-id"),
-        arrival_date=iso_date(status.get("arrival-date")),
-        recipients=recipients,
-        returned_message=returned,
-        feedback=feedback,
-        defects=tuple(dict.fromkeys(mail.defects)),
+        kind,
+        message_id(fields.raw("message-id")),
+        iso_date(fields.raw("date")),
+        mail.from_ or None,
+        mail.subject if mail.subject or "subject" in fields else None,
+        host_name(status.get("reporting-mta")),
+        status.get("original-envelope-id"),
+        iso_date(status.get("arrival-date")),
+        recipients,
+        returned,
+        feedback,
+        tuple(dict.fromkeys(mail.defects)) if mail.defects else (),
     )

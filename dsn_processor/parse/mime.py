@@ -7,7 +7,8 @@ import re
 
 from dsn_processor.facts import Defect
 from dsn_processor.parse.charsets import decode
-from dsn_processor.parse.fields import HEADER_LIMIT, parameter, unfold
+from dsn_processor.parse.fields import HEADER_LIMIT
+from dsn_processor.parse.heads import Head, charset_of, encoding_of, read_head, repaired_span
 from dsn_processor.patterns import pattern
 
 DEPTH_LIMIT = 10
@@ -15,68 +16,32 @@ PART_LIMIT = 100
 BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
-_TYPE = pattern(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
-# From the line end before the field: the engine leaps from one to the next, where "^" would try every character.
-_CONTENT_TYPE = pattern(rb"\ncontent-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
-_ENCODING = pattern(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE)
-# The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
-_CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
-_BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 _BOUNDARY_GUESS = pattern(
     rb"^--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)", re.MULTILINE | re.IGNORECASE
 )
 _ENVELOPE_LINE = pattern(rb">?From [^\n]*\n+")
-# A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
-# is the empty line with blanks added to it.
-_NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
-_NO_FIELD_LIMIT = 8
 _LOST_PART = pattern(rb"^content-type:[ \t]*\w+/", re.IGNORECASE | re.MULTILINE)
-_FOLDING = (b" ", b"\t")
-_FIELD_NAME = pattern(rb"[!-9;-~]+[ \t]*:")
-_ODD_LINE = pattern(rb"\n(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]")  # such a line, quickly found
-# What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
-_ROOT_FIELD = pattern(
-    rb"^(?:from|to|subject|date|message-id|received|return-path|auto-submitted|mime-version|content-[a-z-]{1,30})[ \t]*:",
-    re.IGNORECASE | re.MULTILINE,
-)
-_PART_FIELD = pattern(rb"^(?:content-[a-z-]{1,30}|mime-version)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # Where a mail with no usable Content-Type begins with the first delimiter all the same.
 _BARE_MULTIPART = pattern(
     rb"\s{0,200}(?:this is [^\n]{0,40}(?:mime|multi-?part)[^\n]*\n(?:[^\n-][^\n]*\n|\n){0,3})?"
     rb"--([^\s-][^\n]{0,199}|-[^\n]{1,199})\n+(?=Content-[A-Za-z-]+:)",
     re.IGNORECASE,
 )
-# Parts that hold fields, and the fields that show that the empty line between the part's header and them is lost.
-_MACHINE_TYPES = ("message/delivery-status", "message/global-delivery-status", "message/feedback-report", "message/disposition-notification")  # fmt: skip
-_MACHINE_FIELD = pattern(
-    rb"\n(?:reporting-(?:mta|ua)|(?:original|final)-recipient|original-envelope-id|action|status|diagnostic-code|arrival-date"
-    rb"|feedback-type|user-agent|disposition)[ \t]*:",
-    re.IGNORECASE,
-)
-_KNOWN_TYPES = (
-    "text/",
-    "multipart/",
-    "message/",
-    "application/",
-    "image/",
-    "audio/",
-    "video/",
-    "font/",
-    "model/",
-)
 _ENCODED = (b"base64", b"quoted-printable")
+_USUAL_PARTS = 20  # of a multipart
+_CLOSING = pattern(rb"--[ \t]*(?:\r?\n|\Z)")
+_ODD_BEGINNINGS = (b"\r", b"\n", b"\xef\xbb\xbf")
+_BARE_LOOK = 4_000  # bytes of a body in which the first delimiter stands
 _SOFT_BREAK = pattern(rb"=[ \t]*\n")
 
 
 class Part:
-    """One node: its header block, and its body as a span of the whole mail's bytes. Of the fields only those that say
-    how to read the body are looked for.
-    """
+    """One node: its header block, with the line end before it, and its body as a span of the whole mail's bytes."""
 
     __slots__ = (
-        "_begin",
-        "_head_end",
+        "_encoding",
         "_type",
+        "block",
         "boundary",
         "children",
         "content_type",
@@ -84,150 +49,247 @@ class Part:
         "end",
         "raw",
         "start",
+        "tidy",
     )
 
     def __init__(
         self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain"
     ) -> None:
         self.raw = raw
-        self.depth = depth
         self.end = end
+        self.depth = depth
         self.children: list[Part] = []
-        self.boundary: str | None = None
-        self._begin = start
-        self._head_end, self.start = _header_span(raw, start, end, _PART_FIELD if depth else _ROOT_FIELD)
-        field = _CONTENT_TYPE.search(raw, start - 1, self._head_end)
-        self._type = value = unfold(field[1].decode("latin-1")) if field else ""
-        match = _TYPE.match(value)
-        kind = match[1].lower() if match else default_type
-        self.content_type = kind if kind.startswith(_KNOWN_TYPES) else "text/plain"
-        if self.content_type in _MACHINE_TYPES and (
-            first := _MACHINE_FIELD.search(raw, start - 1, self._head_end)
-        ):
-            self.start = self._head_end = first.start() + 1
-        if "boundary" in value.lower():
-            plain = _BOUNDARY.search(value)
-            self.boundary = plain[1] if plain else parameter(value, "boundary")
+        head = self._read_head(start)
+        kind, self._type, self.boundary, odd, _, self._encoding = head
+        #: No line of the header block is odd.
+        self.tidy = not odd
+        self.content_type = kind or default_type
+        if self.boundary:
             # Only a multipart has a boundary, however its type is spelt.
-            if self.boundary and not self.content_type.startswith(("multipart/", "message/")):
+            if not kind.startswith(("multipart/", "message/")):
                 self.content_type = "multipart/mixed"
-        elif not depth and match is None and _BARE_MULTIPART.match(raw, self.start, end):
+        elif not (depth or kind or "boundary" in self._type.lower()) and self._is_bare_multipart():
             self.content_type = "multipart/mixed"
+
+    def _read_head(self, start: int) -> Head:
+        """Find the header block that begins at ``start``, and the body behind it."""
+        raw = self.raw
+        blank = raw.find(b"\n\n", start - 1 if start else 0, self.end)
+        stop, self.start = (self.end, self.end) if blank < 0 else (blank + 1, blank + 2)
+        stop = min(stop, start + HEADER_LIMIT)
+        self.block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
+        head = read_head(self.block)
+        if head.odd:
+            stop, self.start = repaired_span(raw, start, stop, self.start, is_root=not self.depth)
+            self.block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
+            head = read_head(self.block)
+        if head.length < len(self.block):
+            self.block = self.block[: head.length]
+            self.start = start - 1 + head.length
+        return head
+
+    def _is_bare_multipart(self) -> bool:
+        return _BARE_MULTIPART.match(self.raw, self.start, self.end) is not None
 
     @property
     def head(self) -> str:
         """The header block, carried as latin-1."""
-        return self.raw[self._begin : self._head_end].decode("latin-1")
+        return self.block[1:].decode("latin-1")
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        encoding = self._encoding()
+        encoding = self._encoding_stated()
         if encoding == b"base64":
-            data = self.raw[self.start : min(self.end, self.start + limit * 3 // 2 + 4)]
-            return lf_lines(_decode_base64(data)[:limit])
+            return lf_lines(_decode_base64(self._lines(limit * 3 // 2 + 4))[:limit])
         if encoding == b"quoted-printable":
-            data = self.raw[self.start : min(self.end, self.start + limit * 3)]
-            return lf_lines(binascii.a2b_qp(_SOFT_BREAK.sub(b"=\n", data))[:limit])
-        return self.raw[self.start : min(self.end, self.start + limit)]
+            data = _SOFT_BREAK.sub(b"=\n", self._lines(limit * 3))
+            return lf_lines(binascii.a2b_qp(data)[:limit])
+        return self._lines(limit)
 
     def header_within(self, limit: int) -> bytes:
         """The header block at the beginning of the body."""
-        if self._encoding() in _ENCODED:
+        if self._encoding_stated() in _ENCODED:
             return self.body(limit).lstrip(b"\n").partition(b"\n\n")[0]
-        begin = self.start
-        while self.raw.startswith(b"\n", begin):
-            begin += 1
-        end = self.raw.find(b"\n\n", begin, self.end)
-        return self.raw[begin : min(self.end if end < 0 else end, begin + limit)]
-
-    def _encoding(self) -> bytes:
-        field = _ENCODING.search(self.raw, self._begin - 1, self._head_end)
-        return field[1].lower() if field else b""
+        return self._header_lines(limit)
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
-        plain = _CHARSET.search(self._type)
-        return decode(self.body(limit), plain[1] if plain else parameter(self._type, "charset"))
+        return decode(self.body(limit), charset_of(self._type))
+
+    def _encoding_stated(self) -> bytes:
+        if self._encoding is None:
+            self._encoding = encoding_of(self.block)
+        return self._encoding
+
+    def _lines(self, limit: int) -> bytes:
+        """At most ``limit`` bytes of the body as it came, with LF for line ends."""
+        return self.raw[self.start : min(self.end, self.start + limit)]
+
+    def _header_lines(self, limit: int) -> bytes:
+        raw, begin = self.raw, self.start
+        while raw.startswith(b"\n", begin):
+            begin += 1
+        end = raw.find(b"\n\n", begin, self.end)
+        return raw[begin : min(self.end if end < 0 else end, begin + limit)]
+
+    def spans(self, defects: list[Defect]) -> list[tuple[int, int]]:
+        """Where the parts of a multipart begin and end."""
+        boundary = (self.boundary or "").rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
+        usual = self._usual_spans(boundary)
+        return _spans(self, boundary, defects) if usual is None else usual
+
+    def _usual_spans(self, boundary: bytes) -> list[tuple[int, int]] | None:
+        return _usual_spans(self.raw, self.start, self.end, boundary, b"\n") if boundary else None
+
+
+class DoubtError(Exception):
+    """The line ends of a mail are not CRLF throughout, or something else in it asks for a closer look."""
+
+
+class CrlfPart(Part):
+    """A part of a mail whose line ends are CRLF: they are brought to LF where somebody looks, since the longest part, the
+    returned message, is hardly looked at. Where its bounds leave any doubt DoubtError is raised.
+    """
+
+    __slots__ = ()
+
+    def _read_head(self, start: int) -> Head:
+        raw = self.raw
+        blank = raw.find(b"\r\n\r\n", start - 2 if start else 0, self.end)
+        stop, self.start = (self.end, self.end) if blank < 0 else (blank + 2, blank + 4)
+        lines = raw[start - 2 : stop] if start else b"\r\n" + raw[:stop]
+        self.block = block = b"\n".join(lines.split(b"\r\n"))
+        if b"\r" in block or block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
+            raise DoubtError
+        head = read_head(block)
+        if head.odd or head.length < len(block):
+            raise DoubtError
+        return head
+
+    def _is_bare_multipart(self) -> bool:
+        beginning = self.raw[self.start - 1 : self.start + _BARE_LOOK]
+        if b"\n--" in beginning and _BARE_MULTIPART.match(lf_lines(beginning[1:])):
+            raise DoubtError
+        return False
+
+    def _lines(self, limit: int) -> bytes:
+        return lf_lines(self.raw[self.start : min(self.end, self.start + 3 * limit)])[:limit]
+
+    def _header_lines(self, limit: int) -> bytes:
+        raw, begin = self.raw, self.start
+        while raw.startswith(b"\r\n", begin):
+            begin += 2
+        end = raw.find(b"\r\n\r\n", begin, self.end)
+        block = lf_lines(raw[begin : min(self.end if end < 0 else end, begin + 3 * limit)])
+        return block.lstrip(b"\n").partition(b"\n\n")[0][:limit]
+
+    def _usual_spans(self, boundary: bytes) -> list[tuple[int, int]]:
+        spans = _usual_spans(self.raw, self.start, self.end, boundary, b"\r\n")
+        if not (spans and boundary):
+            raise DoubtError
+        # Another line end may stand before a delimiter, too.
+        closing = spans[-1][1] + len(boundary) + 4
+        if self.raw.count(b"--" + boundary, self.start, closing) != len(spans) + 1:
+            raise DoubtError
+        for _, end in spans:
+            if self.raw.startswith(b"\r", end - 1):
+                raise DoubtError
+        return spans
+
+
+def _crlf_parts(raw: bytes, defects: list[Defect]) -> list[Part] | None:
+    """The parts of a mail that has CRLF for line ends, None where there is any doubt."""
+    if raw.startswith(_ODD_BEGINNINGS) or b"\0" in raw:
+        return None
+    start = 0
+    while match := _ENVELOPE_LINE.match(raw, start):
+        start = match.end()
+    if raw.startswith(b"\r", start):
+        return None
+    found: list[Defect] = []
+    try:
+        parts = _tree(CrlfPart(raw, start, len(raw), 0), found)
+    except DoubtError:
+        return None
+    defects += found
+    return parts
+
+
+def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
+    """The parts of a mail, in its order, the root first. What is over a limit stays unparsed and is named in ``defects``.
+
+    Mail has CRLF for line ends (RFC 5322 section 2.3), or LF as many stores keep it. What has neither throughout is brought
+    to LF as a whole.
+    """
+    if b"\r" in raw and (parts := _crlf_parts(raw, defects)):
+        return parts
+    raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
+    start = 0
+    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
+        start = match.end()
+    return _tree(Part(raw, start, len(raw), 0), defects)
 
 
 def lf_lines(raw: bytes) -> bytes:
     """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
     if b"\r" not in raw:
         return raw
-    if b"\r\r" in raw:
-        raw = raw.replace(b"\r\r\n", b"\n")
-    raw = raw.replace(b"\r\n", b"\n")
-    return raw.replace(b"\r", b"\n") if b"\r" in raw else raw
+    text = b"\n".join(raw.split(b"\r\n"))  # faster than replace
+    if b"\r" not in text:
+        return text
+    return raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
-    """The parts of a mail whose line ends are LF, in its order, the root first. What is over a limit stays unparsed and
-    is named in ``defects``.
-    """
-    raw = b"\n" + raw  # so that every header block follows a line end
-    start = 1
-    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
-        start = match.end()
-    root = Part(raw, start, len(raw), 0)
-    parts: list[Part] = []
-    count, stack = 1, [root]
-    while stack:
-        part = stack.pop()
-        parts.append(part)
+def without_nul(raw: bytes) -> bytes:
+    """``raw`` without NUL, which no mail may hold (RFC 5322 section 4)."""
+    return raw.replace(b"\0", b"") if b"\0" in raw else raw
+
+
+def _tree(root: Part, defects: list[Defect]) -> list[Part]:
+    """The root and all parts below it, which are of its class."""
+    parts = [root]
+    for place, part in enumerate(parts, 1):
         if not part.content_type.startswith("multipart/"):
             continue
-        if part.depth >= DEPTH_LIMIT:
+        depth = part.depth + 1
+        if depth > DEPTH_LIMIT:
             defects.append(Defect("mime_depth_exceeded", f"{DEPTH_LIMIT} levels"))
             continue
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-        for begin, end in _spans(part, defects):
-            if count >= PART_LIMIT:
-                defects.append(Defect("mime_parts_exceeded", f"{PART_LIMIT} parts"))
-                return [*parts, *part.children, *reversed(stack)]
-            part.children.append(Part(raw, begin, end, part.depth + 1, default))
-            count += 1
-        stack.extend(reversed(part.children))
+        spans = part.spans(defects)
+        room = PART_LIMIT - len(parts)
+        kind, raw = type(part), part.raw
+        part.children = [kind(raw, begin, end, depth, default) for begin, end in spans[:room]]
+        parts[place:place] = part.children
+        if len(spans) > room:
+            defects.append(Defect("mime_parts_exceeded", f"{PART_LIMIT} parts"))
+            return parts
     return parts
 
 
-def _header_span(raw: bytes, start: int, end: int, known: re.Pattern[bytes]) -> tuple[int, int]:
-    """Where the header block ends, and where the body begins (RFC 5322 section 2.1: after the first empty line)."""
-    if raw.startswith(b"\n", start):
-        return start, min(start + 1, end)
-    blank = raw.find(b"\n\n", start, end)
-    stop, body = (end, end) if blank < 0 else (blank + 1, blank + 2)
-    stop = min(stop, start + HEADER_LIMIT)
-    if _ODD_LINE.search(raw, max(0, start - 1), stop):
-        return _repaired_span(raw, start, stop, body, known)
-    return stop, body
+def _usual_spans(
+    raw: bytes, start: int, end: int, boundary: bytes, line_end: bytes
+) -> list[tuple[int, int]] | None:
+    """The spans between a multipart's delimiter lines where these are beyond doubt, as nearly all are; else None."""
+    needle = line_end + b"--" + boundary
+    width, length = len(line_end), len(needle)
+    at = raw.find(needle, start - width, end)
+    if at < 0 or (at > start and _LOST_PART.search(lf_lines(raw[start:at]))):
+        return None
+    spans: list[tuple[int, int]] = []
+    after = at + length
+    while raw.startswith(line_end, after) and len(spans) < _USUAL_PARTS:
+        at = raw.find(needle, after, end)
+        if at <= after:
+            return None
+        spans.append((after + width, at))
+        after = at + length
+    return spans if _CLOSING.match(raw, after, end) else None
 
 
-def _repaired_span(raw: bytes, start: int, stop: int, body: int, known: re.Pattern[bytes]) -> tuple[int, int]:
-    """The header block's span where its end is blurred: it ends at a delimiter line, at a line of blanks, or where two
-    lines follow one another that are no fields, unless fields of a header come after.
-    """
-    for count, odd in enumerate(_NO_FIELD.finditer(raw, start, stop)):
-        if count >= _NO_FIELD_LIMIT or odd.end() == odd.start():
-            break
-        if odd[0].startswith(b"--") and _PART_FIELD.match(raw, odd.end(), stop):
-            return odd.start(), odd.start()
-        goes_on = _FIELD_NAME.match(raw, odd.end(), stop) is not None
-        if not odd[0].strip():
-            text_follows = not goes_on and raw[odd.end() : odd.end() + 1] not in _FOLDING
-            field_follows = known.match(raw, odd.end(), stop) is not None
-            if text_follows or not (
-                field_follows or (known is _ROOT_FIELD and known.search(raw, odd.end(), stop))
-            ):
-                return odd.start(), odd.end()
-        elif not goes_on and known.search(raw, odd.end(), stop) is None:
-            return odd.start(), odd.start()
-    return stop, body
-
-
-def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
+def _spans(part: Part, boundary: bytes, defects: list[Defect]) -> list[tuple[int, int]]:
     """The spans between a multipart's delimiter lines (RFC 2046 section 5.1.1)."""
-    raw, spans = part.raw, []
-    boundary = (part.boundary or "").rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
+    raw = part.raw
     found = _delimiters(raw, part.start, part.end, boundary) if boundary else []
     if not found:
         guess = _BOUNDARY_GUESS.search(raw, part.start, part.end)
@@ -239,6 +301,7 @@ def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
     # A part in what should be the preamble lost its delimiter.
     if found and (lost := _LOST_PART.search(raw, part.start, found[0][0])):
         found.insert(0, (lost.start(), lost.start(), False))
+    spans: list[tuple[int, int]] = []
     for index, (_, after, closes) in enumerate(found):
         if closes:
             break

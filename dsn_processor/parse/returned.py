@@ -52,7 +52,8 @@ _HEADER_START = pattern(
 _MSG_ID = pattern(r"<([^<>\s]{1,998})>")
 # The fields that identify a message: of the many in a header, no others are looked at.
 _IDENTIFYING = pattern(
-    r"\n(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.IGNORECASE
+    r"\n(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -66,29 +67,31 @@ def message_id(value: str | None) -> str | None:
 
 def returned_from_part(part: Part) -> ReturnedMessage | None:
     """Read the header block that a returned part holds."""
-    return returned_from_block(part.header_within(HEADER_LIMIT).decode("latin-1"))
+    return _returned("\n" + part.header_within(HEADER_LIMIT).decode("latin-1"))
 
 
-def returned_from_block(block: str) -> ReturnedMessage | None:
-    """Read a header block; None where none of the fields that identify a message is in it."""
-    end = block.find("\n\n")
-    found = _IDENTIFYING.findall("\n" + (block if end < 0 else block[:end]))
+def _returned(block: str) -> ReturnedMessage | None:
+    """Read a header block that begins with a line end; None where no field that identifies a message is in it."""
+    found = _IDENTIFYING.findall(block)
     if not found:
         return None
-    first = {name.lower(): unfold(value) for name, value in reversed(found)}
-    sender = first.get("return-path")
+    first = {name.lower(): value for name, value in reversed(found)}
+    get = first.get
+    sender = get("return-path")
+    date = get("date")
+    number = get("message-id")
     return ReturnedMessage(
-        message_id=message_id(first.get("message-id")),
-        from_=_text(first.get("from")),
-        to=_text(first.get("to")),
-        subject=_text(first.get("subject")),
-        date=iso_date(first.get("date")),
-        envelope_sender=None if sender is None else sender.strip("<> "),
+        message_id(unfold(number)) if number else None,
+        _text(get("from")),
+        _text(get("to")),
+        _text(get("subject")),
+        iso_date(unfold(date)) if date else None,
+        None if sender is None else unfold(sender).strip("<> "),
     )
 
 
 def _text(value: str | None) -> str | None:
-    return None if value is None else decode_words(value)
+    return None if value is None else decode_words(unfold(value))
 
 
 def split_text(text: str) -> tuple[str, str]:
@@ -122,4 +125,5 @@ def returned_from_text(quoted: str) -> ReturnedMessage | None:
     indent = first[: len(first) - len(first.lstrip(" \t>"))]
     if indent:
         block = "\n".join([line.removeprefix(indent) for line in block.split("\n")])
-    return returned_from_block(block)
+    end = block.find("\n\n")
+    return _returned("\n" + (block if end < 0 else block[:end]))
