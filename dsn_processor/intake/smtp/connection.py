@@ -46,8 +46,8 @@ class Connection(Dialogue):
     def __init__(self, service: Service) -> None:
         # Not SMTP.__init__, which looks at every member of the class by inspect: 0.2 ms for each connection.
         loop = service.loop
-        reader = Reader(loop)
-        asyncio.StreamReaderProtocol.__init__(self, reader, self._cb_client_connected, loop)
+        self._reader = Reader(loop)
+        asyncio.StreamReaderProtocol.__init__(self, self._reader, loop=loop)
         self.loop = loop
         self.transport: Any = None
         self.service = service
@@ -165,9 +165,7 @@ class Connection(Dialogue):
         finally:
             if self.transport is not None:
                 self.transport.close()
-            # What refers to us in a circle would wait for the garbage collector.
-            self._handler_coroutine = self._client_connected_cb = None
-            del self._writer
+            self._handler_coroutine = None  # no circle for the garbage collector
 
     def greet(self) -> None:
         if not self._closing:
