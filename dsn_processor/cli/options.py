@@ -16,11 +16,19 @@ def add_config_option(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_db_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--db",
+        metavar="URL",
+        help="the database (default: $DSN_PROCESSOR_DB, else the configuration's, else sqlite:///dsn-processor.db)",
+    )
+
+
 def add_rules_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rules",
         metavar="FILE",
-        help="your own rules, which come before all others (default: $DSN_PROCESSOR_RULES, else none)",
+        help="your own rules, which come before all others (default: $DSN_PROCESSOR_RULES, else the configuration's, else none)",
     )
 
 

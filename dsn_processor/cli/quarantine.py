@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dsn_processor.cli.options import add_db_option
 from dsn_processor.cli.query import number_from_one
 
 if TYPE_CHECKING:
@@ -38,11 +39,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     which.add_argument("--all", action="store_true", help="all of them")
     retry.set_defaults(run=run_retry)
     for action in (listing, show, retry):
-        action.add_argument(
-            "--db",
-            metavar="URL",
-            help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
-        )
+        add_db_option(action)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dsn_processor.cli.options import add_db_option
 from dsn_processor.terms import BounceType, Kind, Reason
 
 if TYPE_CHECKING:
@@ -61,11 +62,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stats.set_defaults(run=run_stats)
 
     for command in (events, show, stats):
-        command.add_argument(
-            "--db",
-            metavar="URL",
-            help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
-        )
+        add_db_option(command)
         command.add_argument("--json", action="store_true", help="print JSON")
 
 

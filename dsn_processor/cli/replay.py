@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.complaints import complain
-from dsn_processor.cli.options import add_rules_option, followed_rules
+from dsn_processor.cli.options import add_db_option, add_rules_option, followed_rules
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="example: dsn-processor replay ~/Maildir bounces.mbox --table",
     )
     command.add_argument("paths", nargs="+", metavar="PATH")
-    command.add_argument(
-        "--db",
-        metavar="URL",
-        help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
-    )
+    add_db_option(command)
     add_rules_option(command)
     command.add_argument(
         "--workers",

@@ -49,7 +49,7 @@ def _add_lint(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "lint",
         help="say what is wrong with rules files",
         description="Says what is wrong with each FILE of your own rules, else with the package's tables and the file that "
-        "$DSN_PROCESSOR_RULES names. Exits 1 if a command would not take a file; hints alone exit 0.",
+        "$DSN_PROCESSOR_RULES or the configuration names. Exits 1 if a command would not take a file; hints alone exit 0.",
         epilog="example: dsn-processor rules lint own.toml",
     )
     action.add_argument("files", nargs="*", metavar="FILE")
