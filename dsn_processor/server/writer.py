@@ -45,6 +45,7 @@ _QUEUED_MAILS = 4_096  # mails that wait for their turn, all senders together
 _QUEUED_BYTES = 128_000_000
 _GATHER_SECONDS = 0.02  # that answers of workers wait for others: nobody waits for them
 _CLAIM_MAILS = 64
+_TOLD = 10  # recipients of a mail in a line of the log
 _CLAIM_BYTES = 8_000_000
 
 
@@ -254,6 +255,16 @@ class Writer:
                 metrics.QUARANTINED.inc()
             return
         count_processed(outcome)
+        told = [event.verdict for event in outcome.events if event.verdict is not None][:_TOLD]
+        log.info(
+            "mail processed",
+            mail=work.id,
+            kind=outcome.kind.value,
+            recipients=[event.recipient.address for event in outcome.events[:_TOLD]],
+            types=[verdict.bounce_type.value for verdict in told],
+            reasons=[verdict.reason.value for verdict in told],
+            repeated=outcome.repeated,
+        )
 
     def _answer(self, store: Store, call: _Call) -> None:
         try:
