@@ -64,6 +64,7 @@ class Listener:
                     for one in sockets:
                         opened.enter_context(one)
                         await self._serve(one, self._services[name], factory)
+                        opened.callback(self._stop_accepting)  # before its socket is closed
             opened.pop_all()
         self._ticking = asyncio.create_task(self._tick())
 
