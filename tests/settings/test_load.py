@@ -236,6 +236,13 @@ def test_a_variable_with_one_underscore_is_told():
     assert "did you mean $DSN_PROCESSOR__SMTP__LISTEN?" in warning
 
 
+def test_nothing_that_listens_is_told():
+    [warning] = load(environ={"DSN_PROCESSOR__SMTP__LISTEN": ""}).warnings
+    assert "no mail comes in" in warning
+    environ = {"DSN_PROCESSOR__SMTP__LISTEN": "", "DSN_PROCESSOR__LMTP__LISTEN": "unix:/run/lmtp"}
+    assert load(environ=environ).warnings == ()
+
+
 def test_both_the_value_and_its_file():
     environ = {"DSN_PROCESSOR__LOG__HASH_KEY": "x", "DSN_PROCESSOR__LOG__HASH_KEY_FILE": "y"}
     assert "both set" in problems(environ=environ)[0]
