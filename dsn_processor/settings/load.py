@@ -18,6 +18,34 @@ from dsn_processor.settings.sources import File, Given
 from dsn_processor.units import Unit, parse_mode, parse_seconds, parse_size
 
 _T = TypeVar("_T")
+#: What pydantic calls a mistake -> what is wanted.
+_WORDS = {
+    "int_type": "a whole number, without quotes",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number, without quotes",
+    "float_parsing": "a number",
+    "bool_type": "true or false, without quotes",
+    "bool_parsing": "true or false",
+    "string_type": "text in quotes",
+    "tuple_type": 'a list, as in ["..."]',
+    "json_invalid": 'a list, as in ["..."], or words with commas between',
+}
+_READ = {Unit.SIZE: parse_size, Unit.SECONDS: parse_seconds, Unit.MODE: parse_mode}
+
+
+class Key(NamedTuple):
+    """One thing that can be set. ``section`` is "" for those that stand before all sections."""
+
+    section: str
+    name: str
+    type: Any
+    unit: Unit | None
+    default: Any
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
 
 
 class Loaded(NamedTuple):
@@ -27,6 +55,30 @@ class Loaded(NamedTuple):
     origins: dict[str, str]
     file: str | None
     warnings: tuple[str, ...]
+
+
+@cache
+def keys() -> dict[tuple[str, str], Key]:
+    """All there is to set, in order."""
+    defaults = Settings()
+    found = {}
+    for section, holder in {"": defaults, **sections(defaults)}.items():
+        hints = get_type_hints(type(holder), include_extras=True)
+        for one in _plain(holder):
+            unit = next((part for part in get_args(hints[one.name])[1:] if isinstance(part, Unit)), None)
+            key = Key(section, one.name, hints[one.name], unit, getattr(holder, one.name))
+            found[section, one.name] = key
+    return found
+
+
+def sections(settings: Settings) -> dict[str, Any]:
+    """The options of each room, by the name of their section."""
+    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    return {name: value for name, value in values.items() if is_dataclass(value)}
+
+
+def _plain(holder: Any) -> Iterator[Field[Any]]:
+    return (one for one in fields(holder) if not is_dataclass(getattr(holder, one.name)))
 
 
 def load(
@@ -53,9 +105,7 @@ def load(
     if problems:
         raise SettingsError(sorted(problems, key=_line))
     origins = {keys()[key].path: one.origin for key, one in given.items()}
-    return Loaded(
-        settings, origins, file.path if file else None, tuple(_unwise(settings, given, file, environ))
-    )
+    return Loaded(settings, origins, file.path if file else None, tuple(_unwise(settings, given, file, environ)))
 
 
 def _line(problem: str) -> int:
@@ -127,11 +177,36 @@ def _converted(
     for path, one in given.items():
         key = keys()[path]
         try:
-            yield path, read_value(key, one)
+            yield path, _value(key, one)
         except ValidationError as error:
-            problems.append(f"{one.origin}: {key.path} has to be {wanted(error)}")
+            problems.append(f"{one.origin}: {key.path} has to be {_wanted(error)}")
         except ValueError as error:
             problems.append(f"{one.origin}: {key.path}: {error}")
+
+
+def _value(key: Key, given: Given) -> Any:
+    value = given.value
+    if isinstance(value, str) and key.unit in _READ:
+        return _READ[key.unit](value)
+    adapter = _adapter(key)
+    if get_origin(key.type) is tuple:
+        if given.text:
+            if value.lstrip().startswith("["):
+                return adapter.validate_json(value, strict=True)
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        return adapter.validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    return adapter.validate_strings(value) if given.text else adapter.validate_python(value, strict=True)
+
+
+@cache
+def _adapter(key: Key) -> TypeAdapter[Any]:
+    return TypeAdapter(key.type)
+
+
+def _wanted(error: ValidationError) -> str:
+    """What is wanted instead, in words of TOML rather than of Python."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return _WORDS.get(first["type"], first["msg"].removeprefix("Input should be "))
 
 
 def _build(
