@@ -204,6 +204,10 @@ class Worker:
 
 def work(descriptor: int, memory: int, cpu_seconds: int | None) -> None:
     """What a worker does: answer batches until the parent is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # sent to all processes of a service: the parent says when to end
     _bound(resource.RLIMIT_AS, memory)
     _bound(resource.RLIMIT_CORE, 0)  # of a mail that ends us: its words are on disk already
     expect_many()

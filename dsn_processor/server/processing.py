@@ -47,6 +47,7 @@ class Processing:
         self._idle = 0
         self._stopping = False
         self._workers: dict[int, Worker] = {}
+        self._up: set[int] = set()  # those that are ready
         self._threads: list[threading.Thread] = []
 
     def start(self, answers: Answers) -> None:
@@ -60,7 +61,7 @@ class Processing:
 
     def room(self) -> int:
         """How many more mails may be begun: none while no worker has come up."""
-        return _BEGUN_MAILS - len(self._works) if self._workers and not self._stopping else 0
+        return _BEGUN_MAILS - len(self._works) if self._up and not self._stopping else 0
 
     def wants(self) -> bool:
         """Whether a worker has nothing to do."""
@@ -152,6 +153,7 @@ class Processing:
             worker = None
             try:
                 worker = Worker(memory=self._options.memory, cpu_seconds=self._options.cpu_seconds)
+                self._workers[number] = worker
                 worker.await_ready()
             except (DsnProcessorError, OSError) as error:
                 log.warning("worker not started", error=str(error))
@@ -160,14 +162,15 @@ class Processing:
                 with self._ready:
                     self._ready.wait_for(lambda: self._stopping, _START_AGAIN_SECONDS)
                 continue
-            self._workers[number] = worker
-            metrics.WORKERS.set(len(self._workers))
+            self._up.add(number)
+            metrics.WORKERS.set(len(self._up))
             return worker
         return None
 
     def _forget(self, number: int) -> None:
         self._workers.pop(number, None)
-        metrics.WORKERS.set(len(self._workers))
+        self._up.discard(number)
+        metrics.WORKERS.set(len(self._up))
 
 
 def _cause(error: Exception) -> str:

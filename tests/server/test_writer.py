@@ -198,6 +198,21 @@ def test_a_mail_that_ends_its_reader_is_quarantined_and_costs_nothing_else(url, 
         assert store.stats().events == 20
 
 
+def test_a_signal_to_all_processes_of_a_service_is_the_servers_to_answer(url, mails):
+    async def steps():
+        async with Rig(url) as rig:
+            await rig.take(mails[0])
+            await rig.processed(1)
+            before = [worker._process.pid for worker in rig.processing._workers.values()]
+            for pid in before:
+                os.kill(pid, signal.SIGTERM)
+            await asyncio.gather(*(rig.take(raw) for raw in mails))
+            await rig.processed(60)
+            assert [worker._process.pid for worker in rig.processing._workers.values()] == before
+
+    run(steps())
+
+
 def test_a_quarantined_mail_can_be_tried_again(url, mails):
     with Store.open(url) as store:
         [outcome] = bulk.take(store, [InboundMessage(mails[0], "smtp")])
@@ -335,9 +350,9 @@ def test_attempts_that_did_not_begin_are_given_back(url, mails):
             rig.processing.stop(PATIENCE)
             with rig.processing._ready:
                 rig.processing._stopping = False  # as if it stopped between a mail's commit and its turn
-            rig.processing._workers = {0: None}
+            rig.processing._up = {0}
             await rig.take(mails[1])
-            rig.processing._workers = {}
+            rig.processing._up = set()
             assert (await rig.writer.call(lambda store: store.message(2))).attempts == 1
 
     run(steps())
