@@ -17,6 +17,7 @@ from dsn_processor.metrics import Refused
 
 _LINE = 2_048  # octets of a command
 _LINGER = 5.0  # seconds for a peer to read its last answer
+_PRESSED = 10.0  # seconds for a command, or a piece of a mail, while there is little room for others
 _PROXY_SECONDS = 5.0
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -54,7 +55,9 @@ class Connection(Dialogue):
         self.options = service.options
         self._original_transport = None
         self._answers = []
-        self._due = 0.0
+        self.due = 0.0
+        self._since = 0.0
+        self._received = 0
         self._ends = loop.time() + self.options.session_timeout
         self._closing = False
         self._receiving = False
@@ -70,7 +73,7 @@ class Connection(Dialogue):
         if not self._behind_proxy and not self._admit(transport):
             self.transport = transport
             self._closing = True
-            self._due = self.loop.time() + _LINGER
+            self.due = self.loop.time() + _LINGER
             transport.close()
             return
         super().connection_made(transport)
@@ -79,8 +82,11 @@ class Connection(Dialogue):
         if self.service.stopping:
             transport.write(b"421 4.3.2 Shutting down, come again later\r\n")
             return False
-        excess = self.service.admission.enter(self.client)
-        if excess is None:
+        admission = self.service.admission
+        self.place = admission.place(self.client)
+        excess = admission.excess(self.place)
+        if excess is None or (excess == "total" and self.service.make_way(self.place)):
+            admission.enter(self.place)
             self._admitted = True
             self.service.opened(self)
             return True
@@ -95,10 +101,13 @@ class Connection(Dialogue):
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
         self._closing = True
+        self._leave()
+        self.service.closed(self)
+
+    def _leave(self) -> None:
         if self._admitted:
             self._admitted = False
-            self.service.admission.leave(self.client)
-            self.service.closed(self)
+            self.service.admission.leave(self.place)
 
     def eof_received(self) -> bool:
         """A peer that has said all it has to say still gets its answer. Over TLS there is no such half."""
@@ -113,7 +122,7 @@ class Connection(Dialogue):
         self.reply(text)
         self.flush()
         self._closing = True
-        self._due = self.loop.time() + _LINGER
+        self.due = self.loop.time() + _LINGER
         self.transport.close()
 
     def abort(self) -> None:
@@ -125,9 +134,23 @@ class Connection(Dialogue):
         if not self._storing and not self._receiving:
             self.part("421 4.3.2 Shutting down, come again later", Refused.STOPPING)
 
-    def tick(self, now: float) -> None:
-        """Look at the deadlines. Storing has its own, and its answer is owed."""
-        if self._storing or now < self._due or self.transport is None:
+    @property
+    def can_go(self) -> bool:
+        return not self._storing and not self._closing
+
+    def make_way(self) -> None:
+        """Leave the place to another, now."""
+        self.part("421 4.3.2 Others wait, come again later", Refused.CONNECTIONS)
+        if self._paused:
+            self.abort()
+        self._leave()
+
+    def tick(self, now: float, *, pressed: bool) -> None:
+        """Look at the deadlines, which are closer when others wait. Storing has its own, and its answer is owed."""
+        due = self.due
+        if pressed:
+            due = min(due, self._since + _PRESSED + self._received / self.options.min_data_rate)
+        if self._storing or now < due or self.transport is None:
             return
         if self._closing or self._paused:  # it does not read what it is told
             self.transport.abort()
@@ -136,7 +159,9 @@ class Connection(Dialogue):
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         seconds = self.options.command_timeout if duration is None else duration
-        self._due = min(self.loop.time() + seconds, self._ends)
+        self._since = self.loop.time()
+        self._received = 0
+        self.due = min(self._since + seconds, self._ends)
 
     # ---- lines
 

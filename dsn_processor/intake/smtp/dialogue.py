@@ -26,7 +26,7 @@ class Dialogue(SMTP):
     """The answers to commands: one each, with a code of RFC 3463.
 
     What a peer does wrong counts as an error, what does nothing as junk. A mail that was taken wipes both out: a relay
-    with much mail is wrong about some of it. ``client`` is the peer's address, None over a unix socket.
+    with much mail is wrong about some of it. ``client`` is the peer's address, None over a unix socket; ``place`` what it is counted as (Admission).
     """
 
     service: Service
@@ -35,6 +35,7 @@ class Dialogue(SMTP):
     envelope: Envelope
     transport: Any
     client: str | None = None
+    place: str | None = None
     _answers: list[str]
     _errors = 0
     _junk = 0
@@ -161,7 +162,7 @@ class Dialogue(SMTP):
             self.told("mail refused", cause, why=refusal.text)
             self.reply(f"{refusal.code} {refusal.status} {refusal.text}")
             return False
-        if not self.service.admission.mail(self.client):
+        if not self.service.admission.mail(self.place):
             self.service.refused(Refused.RATE)
             self.told("mail refused", Refused.RATE)
             self.reply("450 4.7.1 Too many mails a minute, come again later")

@@ -139,8 +139,9 @@ class Listener:
             await asyncio.sleep(min(_TICK, shortest / 4))
             now = asyncio.get_running_loop().time()
             for service in self._services.values():
+                pressed = service.admission.pressed
                 for session in list(service.sessions):
-                    session.tick(now)
+                    session.tick(now, pressed=pressed)
 
     def _open(self, address: ListenAddress) -> list[socket.socket]:
         try:

@@ -50,31 +50,34 @@ class Session(Connection):
     async def _receive(self, spool: Spool) -> None:
         """Read up to the end of the mail. The time it may take grows with what has come."""
         decoder = DataDecoder()
-        options, loop, received = self.options, self.loop, 0
-        slowest = loop.time() + options.data_timeout
+        options = self.options
+        self._reset_timeout()
+        slowest = self._since + options.data_timeout
         while decoder.rest is None:
-            self._due = min(
-                loop.time() + options.data_timeout, slowest + received / options.min_data_rate, self._ends
+            self.due = min(
+                self.loop.time() + options.data_timeout,
+                slowest + self._received / options.min_data_rate,
+                self._ends,
             )
             chunk = self._reader.all()
             if not chunk:
-                await self._more(received)
+                await self._more()
                 continue
-            received += len(chunk)
+            self._received += len(chunk)
             spool.add(decoder.feed(chunk))
-            if received > 2 * options.size_maximum:
+            if self._received > 2 * options.size_maximum:
                 self.part("552 5.3.4 Too large", Refused.TOO_LARGE)
                 raise GoneError
         self._reader.put_back(decoder.rest)
 
-    async def _more(self, received: int) -> None:
+    async def _more(self) -> None:
         """Wait for more of the mail. A part of one is none."""
         try:
             await self._reader.more()
         except (EOFError, OSError):
             self._closing = True
         if self._closing:
-            log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=received)
+            log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=self._received)
             raise GoneError
 
     async def _answer(self, spool: Spool) -> str:

@@ -24,6 +24,7 @@ class Keeper:
 
     def __init__(self):
         self.mails = []
+        self.asked = 0
         self.fails = None
         self.refuses = None
         self.entered = asyncio.Event()
@@ -31,6 +32,7 @@ class Keeper:
         self.gate.set()
 
     async def take(self, message):
+        self.asked += 1
         self.entered.set()
         await self.gate.wait()
         if self.fails is not None:

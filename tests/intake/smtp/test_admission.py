@@ -11,9 +11,29 @@ class Clock:
         return self.now
 
 
+class Door(Admission):
+    """Clients by their addresses."""
+
+    def enter(self, client):
+        place = self.place(client)
+        excess = self.excess(place)
+        if excess is None:
+            super().enter(place)
+        return excess
+
+    def leave(self, client):
+        super().leave(self.place(client))
+
+    def mail(self, client):
+        return super().mail(self.place(client))
+
+    def crowd(self, client):
+        return super().crowd(self.place(client))
+
+
 def admission(**options):
     clock = Clock()
-    return Admission(SmtpOptions(**options), clock), clock
+    return Door(SmtpOptions(**options), clock), clock
 
 
 def test_in_all():
@@ -56,7 +76,7 @@ def test_nobody_is_remembered_who_left():
         assert door.enter(f"198.51.100.{n % 200}") is None
         door.leave(f"198.51.100.{n % 200}")
     assert door.open == 0
-    assert not door._open_by_client
+    assert not door._open_by_place
 
 
 def test_connections_a_minute():
@@ -96,3 +116,19 @@ def test_who_is_trusted():
     assert door.enter("198.51.100.1") == "client"
     assert door.trusts("::ffff:192.0.2.7")
     assert not door.trusts(None)
+
+
+def test_who_has_the_most():
+    door, _ = admission(max_connections=8, trusted_networks=("192.0.2.9",))
+    assert door.crowd("192.0.2.1") is None
+    for client in ["192.0.2.1"] * 3 + ["192.0.2.2"] * 2 + ["192.0.2.9"] * 3:
+        assert door.enter(client) is None
+    assert door.enter("192.0.2.3") == "total"
+    assert door.pressed
+    assert door.crowd("192.0.2.3") == "192.0.2.1"
+    assert door.crowd("192.0.2.9") == "192.0.2.1"  # a trusted one makes way for nobody
+    assert door.crowd(None) == "192.0.2.1"
+    assert door.crowd("192.0.2.2") is None  # to change places would help nobody
+    assert door.crowd("192.0.2.1") is None
+    door.leave("192.0.2.1")
+    assert not door.pressed
