@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dsn_processor.classify.block import holds
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
@@ -217,18 +218,11 @@ def _about_another(recipient: RecipientReport) -> bool:
 def _about_sender(diagnostic: str) -> bool:
     """The diagnostic speaks of us: of being blocked, or of a sender and of no recipient beside it."""
     text = diagnostic.casefold()
-    if _holds(text, _BLOCKED):
+    if holds(text, _BLOCKED):
         return True
-    if not _holds(text, _SENDERS):
+    if not holds(text, _SENDERS):
         return False
     return any(not _RECIPIENT.search(clause) for clause in _CLAUSES.split(text) if _SENDER.search(clause))
-
-
-def _holds(text: str, words: tuple[str, ...]) -> bool:
-    for word in words:  # noqa: SIM110  a loop is twice as quick as any() of a generator
-        if word in text:
-            return True
-    return False
 
 
 def _excerpt(text: str, rule: Rule) -> str:

@@ -19,9 +19,7 @@ GAP = 120
 SCANS = 2048  # texts whose scan is kept ...
 SCANNED = 600  # ... of so many characters at most
 
-_PUNCTUATION = str.maketrans(
-    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None}
-)
+_PUNCTUATION = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": "", "\u200b": ""}
 # The characters of a local part, and a domain. An address may hold any word (user-unknown@...), so none is left.
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
 _LOCAL_END = pattern(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
@@ -43,7 +41,8 @@ def fold(text: str) -> str:
 def _fold_line(text: str) -> str:
     text = text.casefold()
     if not text.isascii():
-        text = text.translate(_PUNCTUATION)
+        for mark, plain in _PUNCTUATION.items():  # translate() would look at each character
+            text = text.replace(mark, plain)
     if "@" in text:
         text = _without_addresses(text)
     return _REPEATED.sub("", text) if "-" in text else text
