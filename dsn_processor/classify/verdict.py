@@ -38,25 +38,26 @@ def judge(
     candidates = tuple([found for step in STEPS for found in step(case)]) if trace else ()
     winner = candidates[0] if trace else _strongest(case)
     return Verdict(
-        bounce_type=winner.bounce_type,
-        reason=winner.reason,
-        scope=winner.scope,
-        confidence=winner.confidence,
-        rule_id=winner.rule_id,
-        evidence=(winner.evidence,),
-        block=_block(case, winner),
-        candidates=candidates,
+        winner.bounce_type,
+        winner.reason,
+        winner.scope,
+        winner.confidence,
+        winner.rule_id,
+        (winner.evidence,),
+        _block(case, winner) if winner.reason in BLOCK_REASONS else None,
+        candidates,
     )
 
 
 def _strongest(case: Case) -> Candidate:
     """The first candidate that any step gives; the last step always gives one."""
-    return next(found for step in STEPS for found in step(case))
+    for step in STEPS:
+        for candidate in step(case):
+            return candidate
+    raise AssertionError("no step gave a candidate")
 
 
 def _block(case: Case, winner: Candidate) -> Block | None:
-    if winner.reason not in BLOCK_REASONS:
-        return None
     recipient = case.recipient
     from_notice = winner.evidence.source == "text" or not case.diagnostic
     return find_block(

@@ -16,11 +16,14 @@ _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
 def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[RecipientReport]:
     """The reports, each with the notice's words about it and the command, codes and host only those tell."""
+    if len(reports) == 1:
+        if reports[0].action not in _TOLD:
+            return reports
+        notice = mail.notice
+        report = heard_in_full(reports[0], notice)
+        return [_explained(report, _words_from(report, notice))]
     if not any(report.action in _TOLD for report in reports):
         return reports
-    if len(reports) == 1:
-        report = heard_in_full(reports[0], mail.notice)
-        return [_explained(report, _words_from(report, mail.notice))]
     return [
         _explained(report, words) if report.action in _TOLD else report
         for report, words in zip(reports, _words_about_each(reports, mail.notice), strict=True)
@@ -35,10 +38,11 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         address = origin  # QUIRK: Exim names the file that it could not write to, and the address in its notice only
     elif origin and origin.casefold() == address.casefold():
         origin = None
+    explanation = join_lines(f"{report.explanation}\n{words}" if report.explanation else words)
     return report._replace(
         address=address,
         original=report.original or origin,
-        explanation=join_lines(f"{report.explanation}\n{words}" if report.explanation else words),
+        explanation=explanation,
         status=merged_status(report.status, words),
         reply_code=report.reply_code or find_reply_code(words),
         smtp_command=report.smtp_command or find_command(told) or find_command(words),

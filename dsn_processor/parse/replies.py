@@ -42,7 +42,7 @@ _QUOTED = pattern(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quot
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
 _CONTINUATION = pattern(
-    r"\n[ \t]*+(?:<<<[ \t]*)?(?:[Ss][Mm][Tt][Pp];[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?"
+    r"\n[ \t]*+(?=[245<Ss])(?:<<<[ \t]*)?(?:[Ss][Mm][Tt][Pp];[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?"
 )
 
 # "Empf\303\244nger"
