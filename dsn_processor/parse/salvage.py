@@ -64,6 +64,8 @@ def _pieces(part: Part) -> list[Part]:
     pieces = [part]
     if not part.content_type.startswith("text/"):
         return pieces
+    if b"content-type:" not in part.raw[part.start : min(part.end, part.start + _SEARCH)].lower():
+        return pieces
     while len(pieces) < _PARTS:
         last = pieces[-1]
         match = _RAN_IN.search(part.raw, last.start, min(last.end, last.start + _SEARCH))

@@ -16,6 +16,7 @@ from dsn_processor.patterns import pattern
 SIZE, LINES = 64_000, 2_000  # characters and lines of a notice that are looked at
 CHUNK = 3_000  # characters of text kept for one recipient
 _QUOTES = " \t<[\"'"
+_BULLETS = " \t<[\"'>*-|"
 UNDERSCORES = 4  # in a line without blanks: they stand for them
 SENTENCES = 20  # recipients believed when only running text names them
 
@@ -169,11 +170,17 @@ def _at_line_start(lines: Lines, excluded: Container[str]) -> list[Found]:
     asides: list[Found] = []
     for match, words in _chunks(lines, _AT_START):
         before = lines_before(match)
-        if _allowed(match["address"], excluded) and not _BOILER.search(before) and not _BY.search(before):
+        bare = not before.strip(_BULLETS)
+        if _allowed(match["address"], excluded) and (bare or not _names_another(before)):
             # "Questions? help@example.net" names whom to ask; it counts only where nobody else is named.
-            aside = _ROLE.match(match["address"]) and any(letter.isalpha() for letter in before)
+            aside = not bare and _ROLE.match(match["address"]) and any(letter.isalpha() for letter in before)
             (asides if aside else found).append(Found(match["address"], words, made_from(words)))
     return found or asides
+
+
+def _names_another(before: str) -> bool:
+    """The words before an address say that it is not the recipient's."""
+    return _BOILER.search(before) is not None or _BY.search(before) is not None
 
 
 def lines_before(match: re.Match[str]) -> str:
