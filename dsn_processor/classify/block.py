@@ -28,9 +28,7 @@ _MECHANISMS = {
 BLOCK_REASONS = _MECHANISMS.keys()
 _LIMIT = 4096
 # The look-behind stands after the first digit: so the engine skips to the next digit at once.
-_IPV4 = pattern(
-    r"([0-9](?<![\w.-].)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[A-Za-z]))?"
-)
+_IPV4 = pattern(r"([0-9](?<![\w.-].)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w-]|\.\d)(?:(\.)(?=[A-Za-z]))?")
 # What stands before the address of the server that answers: "host mx.example.net[", "connect to mx (", ...
 _SERVERS_OWN = pattern(
     r"(?:\b(?:connect(?:ed|ion)? to|remote (?:host|server|mta)|mail server at|by server|relay=|mx for [\w.-]{1,40}:?)"

@@ -30,6 +30,8 @@ _REPEATED = pattern(r"[245](?<![\w.-].)\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\
 
 def spaced(text: str) -> str:
     """As much of ``text`` as is looked at, on one line with single spaces."""
+    if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
+        return text[:LIMIT].rstrip()  # as nearly all are, their lines being joined
     return " ".join(text[:LIMIT].split())
 
 
