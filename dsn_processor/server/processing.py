@@ -22,6 +22,7 @@ log = logs.get_logger(room="processing")
 _BATCH_MAILS = 32
 _BATCH_BYTES = 2_000_000
 _BEGUN_MAILS = 256  # mails begun and not yet with a worker
+_BEGUN_BYTES = 8_000_000  # and how much they may hold of memory: what is over it waits on disk
 _START_AGAIN_SECONDS = 5.0
 
 
@@ -44,6 +45,7 @@ class Processing:
         self._count = options.workers or max(2, all_cores() - 1)
         self._ready = threading.Condition()
         self._works: deque[Work] = deque()
+        self._held = 0  # bytes of the mails in _works
         self._idle = 0
         self._stopping = False
         self._workers: dict[int, Worker] = {}
@@ -61,7 +63,9 @@ class Processing:
 
     def room(self) -> int:
         """How many more mails may be begun: none while no worker has come up."""
-        return _BEGUN_MAILS - len(self._works) if self._up and not self._stopping else 0
+        if not self._up or self._stopping or self._held > _BEGUN_BYTES:
+            return 0
+        return _BEGUN_MAILS - len(self._works)
 
     def wants(self) -> bool:
         """Whether a worker has nothing to do."""
@@ -72,6 +76,7 @@ class Processing:
         if works:
             with self._ready:
                 self._works.extend(works)
+                self._held += sum(map(_size, works))
                 self._ready.notify(len(works))
 
     def left(self) -> list[Work]:
@@ -113,10 +118,11 @@ class Processing:
             if self._stopping:
                 return []
             works = [self._works.popleft()]
-            size = len(works[0].unread.message.raw)
+            size = _size(works[0])
             while self._may_join(works, size):
                 works.append(self._works.popleft())
-                size += len(works[-1].unread.message.raw)
+                size += _size(works[-1])
+            self._held -= size
             return works
 
     def _may_join(self, works: Sequence[Work], size: int) -> bool:
@@ -171,6 +177,10 @@ class Processing:
         self._workers.pop(number, None)
         self._up.discard(number)
         metrics.WORKERS.set(len(self._up))
+
+
+def _size(work: Work) -> int:
+    return len(work.unread.message.raw)
 
 
 def _cause(error: Exception) -> str:
