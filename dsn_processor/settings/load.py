@@ -3,49 +3,22 @@
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from dsn_processor.errors import ConfigurationError, SettingsError
 from dsn_processor.settings import sources
-from dsn_processor.settings.model import Settings
+from dsn_processor.settings.accounts import Written, in_variables, read_accounts
+from dsn_processor.settings.keys import account_keys, keys, read_value, sections, wanted
+from dsn_processor.settings.model import ACCOUNTS, Settings
 from dsn_processor.settings.sources import File, Given
-from dsn_processor.units import Unit, parse_mode, parse_seconds, parse_size
+from dsn_processor.units import Unit
 
 _T = TypeVar("_T")
-#: What pydantic calls a mistake -> what is wanted.
-_WORDS = {
-    "int_type": "a whole number, without quotes",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number, without quotes",
-    "float_parsing": "a number",
-    "bool_type": "true or false, without quotes",
-    "bool_parsing": "true or false",
-    "string_type": "text in quotes",
-    "tuple_type": 'a list, as in ["..."]',
-    "json_invalid": 'a list, as in ["..."], or words with commas between',
-}
-_READ = {Unit.SIZE: parse_size, Unit.SECONDS: parse_seconds, Unit.MODE: parse_mode}
-
-
-class Key(NamedTuple):
-    """One thing that can be set. ``section`` is "" for those that stand before all sections."""
-
-    section: str
-    name: str
-    type: Any
-    unit: Unit | None
-    default: Any
-
-    @property
-    def path(self) -> str:
-        return f"{self.section}.{self.name}" if self.section else self.name
 
 
 class Loaded(NamedTuple):
@@ -55,30 +28,6 @@ class Loaded(NamedTuple):
     origins: dict[str, str]
     file: str | None
     warnings: tuple[str, ...]
-
-
-@cache
-def keys() -> dict[tuple[str, str], Key]:
-    """All there is to set, in order."""
-    defaults = Settings()
-    found = {}
-    for section, holder in {"": defaults, **sections(defaults)}.items():
-        hints = get_type_hints(type(holder), include_extras=True)
-        for one in _plain(holder):
-            unit = next((part for part in get_args(hints[one.name])[1:] if isinstance(part, Unit)), None)
-            key = Key(section, one.name, hints[one.name], unit, getattr(holder, one.name))
-            found[section, one.name] = key
-    return found
-
-
-def sections(settings: Settings) -> dict[str, Any]:
-    """The options of each room, by the name of their section."""
-    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
-    return {name: value for name, value in values.items() if is_dataclass(value)}
-
-
-def _plain(holder: Any) -> Iterator[Field[Any]]:
-    return (one for one in fields(holder) if not is_dataclass(getattr(holder, one.name)))
 
 
 def load(
@@ -101,11 +50,14 @@ def load(
     given.update(_from_environment(environ, problems))
     given.update({("", name): one for name, one in (options or {}).items()})
     values = dict(_converted(given, problems))
-    settings = _build(values, given, problems)
+    accounts, of_accounts = read_accounts(file, environ, problems)
+    settings = replace(_build(values, given, problems), imap=accounts["imap"], pop3=accounts["pop3"])
     if problems:
         raise SettingsError(sorted(problems, key=_line))
-    origins = {keys()[key].path: one.origin for key, one in given.items()}
-    return Loaded(settings, origins, file.path if file else None, tuple(_unwise(settings, given, file, environ)))
+    written = [*(Written(keys()[path], one) for path, one in given.items()), *of_accounts]
+    origins = {key.path: one.origin for key, one in written}
+    warnings = (*_unwise(settings, written, file), *_misspelt(settings, environ))
+    return Loaded(settings, origins, file.path if file else None, warnings)
 
 
 def _line(problem: str) -> int:
@@ -117,6 +69,8 @@ def _line(problem: str) -> int:
 def _from_file(file: File, problems: list[str]) -> Iterator[tuple[tuple[str, str], Given]]:
     tables = {section for section, _ in keys() if section}
     for name, value in file.values.items():
+        if name in ACCOUNTS:
+            continue
         if name in tables and not isinstance(value, dict):
             problems.append(
                 f"{file.origin('', name)}: {name} is a section: write [{name}] on a line of its own"
@@ -139,6 +93,8 @@ def _from_environment(
     environ: Mapping[str, str], problems: list[str]
 ) -> Iterator[tuple[tuple[str, str], Given]]:
     for name, section, key in sources.names_in(environ):
+        if section in ACCOUNTS:
+            continue
         if (section, key) not in keys() and (section, key.removesuffix("_file")) not in keys():
             problems.append(f"${name} sets nothing: {_unknown(section, key, as_variable=True)}")
     for section, key in keys():
@@ -155,20 +111,19 @@ def _unknown(section: str, name: str, *, as_variable: bool = False) -> str:
     """What is unknown, and what was meant."""
     tables = sorted({owner for owner, _ in keys() if owner})
     if not name:
-        near = get_close_matches(section, tables, n=1)
+        near = get_close_matches(section, [*tables, *ACCOUNTS], n=1)
+        header = next((f"[[{one}]]" if one in ACCOUNTS else f"[{one}]" for one in near), "")
         return f"there is no section {section}: " + (
-            f"did you mean [{near[0]}]?" if near else f"there are {', '.join(tables)}"
+            f"did you mean {header}?" if header else f"there are {', '.join([*tables, *ACCOUNTS])}"
         )
-    wanted = f"{section}.{name}" if section else name
+    path = f"{section}.{name}" if section else name
     paths = {key.path: where for where, key in keys().items()}
-    near = [path for path in paths if path.rpartition(".")[2] == name] or get_close_matches(
-        wanted, paths, n=1
-    )
+    near = [one for one in paths if one.rpartition(".")[2] == name] or get_close_matches(path, paths, n=1)
     if near:
         meant = f"${sources.variable(*paths[near[0]])}" if as_variable else near[0]
-        return f"there is no key {wanted}: did you mean {meant}?"
+        return f"there is no key {path}: did you mean {meant}?"
     mates = [key for owner, key in keys() if owner == section] or tables
-    return f"there is no key {wanted}: there are {', '.join(mates)}"
+    return f"there is no key {path}: there are {', '.join(mates)}"
 
 
 def _converted(
@@ -177,36 +132,11 @@ def _converted(
     for path, one in given.items():
         key = keys()[path]
         try:
-            yield path, _value(key, one)
+            yield path, read_value(key, one)
         except ValidationError as error:
-            problems.append(f"{one.origin}: {key.path} has to be {_wanted(error)}")
+            problems.append(f"{one.origin}: {key.path} has to be {wanted(error)}")
         except ValueError as error:
             problems.append(f"{one.origin}: {key.path}: {error}")
-
-
-def _value(key: Key, given: Given) -> Any:
-    value = given.value
-    if isinstance(value, str) and key.unit in _READ:
-        return _READ[key.unit](value)
-    adapter = _adapter(key)
-    if get_origin(key.type) is tuple:
-        if given.text:
-            if value.lstrip().startswith("["):
-                return adapter.validate_json(value, strict=True)
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        return adapter.validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
-    return adapter.validate_strings(value) if given.text else adapter.validate_python(value, strict=True)
-
-
-@cache
-def _adapter(key: Key) -> TypeAdapter[Any]:
-    return TypeAdapter(key.type)
-
-
-def _wanted(error: ValidationError) -> str:
-    """What is wanted instead, in words of TOML rather than of Python."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return _WORDS.get(first["type"], first["msg"].removeprefix("Input should be "))
 
 
 def _build(
@@ -259,18 +189,32 @@ def _mistake(kind: type[Any], values: Mapping[str, Any]) -> str:
     return ""
 
 
-def _unwise(
-    settings: Settings, given: Mapping[tuple[str, str], Given], file: File | None, environ: Mapping[str, str]
-) -> Iterator[str]:
-    if not settings.smtp.listen and not settings.lmtp.listen:
-        yield "neither [smtp] nor [lmtp] listens: no mail comes in but by `ingest` and `replay`"
-    for path, one in given.items():
-        key = keys()[path]
+def _unwise(settings: Settings, written: Iterable[Written], file: File | None) -> Iterator[str]:
+    if not (settings.smtp.listen or settings.lmtp.listen or settings.accounts):
+        yield "neither [smtp] nor [lmtp] listens, and there is no account: no mail comes in but by `ingest` and `replay`"
+    for key, one in written:
+        holder: str | None = None
         if key.unit is Unit.SECRET and one.value:
             holder = one.path or (file.path if file and one.origin.startswith(file.path) else None)
-            if holder and _readable_by_all(holder):
-                yield f"{holder} holds the secret {key.path} and can be read by everybody: chmod o-r {holder}"
-    known = {sources.variable(*path).replace("__", "_"): sources.variable(*path) for path in keys()}
+        elif key.name in _SECRET_FILES:
+            holder = one.value
+        if holder and _readable_by_all(holder):
+            yield f"{holder} holds the secret {key.path} and can be read by everybody: chmod o-r {holder}"
+
+
+_SECRET_FILES = {name for _, name in account_keys() if name.endswith("_file") and name != "ca_file"}
+
+
+def _misspelt(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    right = [sources.variable(*path) for path in keys()]
+    for kind in ACCOUNTS:
+        for account in getattr(settings, kind):
+            for section, name in account_keys():
+                owner, _, table = section.partition(".")
+                if owner == kind:
+                    parts = (kind, in_variables(account.name), *filter(None, [table]))
+                    right.append(sources.variable("__".join(parts), name))
+    known = {name.replace("__", "_"): name for name in right}
     for name in environ:
         if name in known and name not in sources.SHORT:
             yield f"${name} means nothing: did you mean ${known[name]}?"

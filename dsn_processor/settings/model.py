@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions, PopOptions
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 from dsn_processor.logs import LogOptions
 from dsn_processor.server.options import ProcessingOptions
@@ -9,11 +10,14 @@ from dsn_processor.settings import DEFAULT_DATABASE
 from dsn_processor.units import Size
 from dsn_processor.web.options import WebOptions
 
+#: Sections of which there may be any number, each an account.
+ACCOUNTS: dict[str, type[AccountOptions]] = {"imap": ImapOptions, "pop3": PopOptions}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a server does. ``database`` is a URL, ``rules`` a file of own rules ("" is none). Where the database's file
-    system has less than ``min_free`` bytes left, no mail is taken.
+    system has less than ``min_free`` bytes left, no mail is taken. No two accounts have the same name.
     """
 
     database: str = DEFAULT_DATABASE
@@ -24,8 +28,15 @@ class Settings:
     web: WebOptions = field(default_factory=WebOptions)
     processing: ProcessingOptions = field(default_factory=ProcessingOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    imap: tuple[ImapOptions, ...] = ()
+    pop3: tuple[PopOptions, ...] = ()
 
     def __post_init__(self) -> None:
         if "://" not in self.database:
             raise ValueError(f"database is {self.database!r}, no URL: write sqlite:///path/to/file.db")
         check_together(self.smtp, self.lmtp)
+
+    @property
+    def accounts(self) -> tuple[ImapOptions | PopOptions, ...]:
+        """The mailboxes to fetch from."""
+        return (*self.imap, *self.pop3)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from dsn_processor.settings.load import Key, Loaded, keys
+from dsn_processor.settings.keys import Key, keys
+from dsn_processor.settings.load import Loaded
 from dsn_processor.units import Unit, show_seconds, show_size
 
 HIDDEN = "***"

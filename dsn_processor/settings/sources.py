@@ -46,9 +46,11 @@ class File:
         self.values = values
         self.text = text
 
-    def origin(self, section: str, key: str) -> str:
-        """``path line N``; without the line where that is not plain to see."""
-        line = _line_of(self.text, section, key)
+    def origin(self, section: str, key: str, *else_: tuple[str, str]) -> str:
+        """``path line N``; the line of what else is named, or none, where that is not plain to see. Of tables of which
+        there are many the section tells which, as in ``imap[0]``.
+        """
+        line = next(filter(None, (_line_of(self.text, *place) for place in ((section, key), *else_))), None)
         return f"{self.path} line {line}" if line else self.path
 
 
@@ -86,20 +88,32 @@ def _read(path: str, origin: str) -> File:
 
 
 def _line_of(text: str, section: str, key: str) -> int | None:
-    """The line that sets ``key``; None where several, or none, look like it."""
-    header = pattern(r"\s*\[\s*([\w-]+)\s*\]\s*(?:#.*)?")
-    names = {key, f'"{key}"', f"'{key}'"}
+    """The line that sets ``key``, or begins ``section`` if there is none; None where several, or none, look like it."""
+    header = pattern(r"\s*(\[\[?)\s*([\w.-]+)\s*\]\]?\s*(?:#.*)?")
+    wanted = f"{section}.{key}" if section else key
+    counts: dict[str, int] = {}
     here, found = "", []
     for number, line in enumerate(text.splitlines(), 1):
         if table := header.fullmatch(line):
-            here = table[1]
+            here = _place(table[2], counts, one_of_many=table[1] == "[[")
             if not key and here == section:
                 found.append(number)
-        elif key:
-            name = line.partition("=")[0].strip() if "=" in line else ""
-            if (here == section and name in names) or (not here and section and name == f"{section}.{key}"):
+        elif key and "=" in line:
+            name = line.partition("=")[0].strip()
+            if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+                name = name[1:-1]
+            if wanted == (f"{here}.{name}" if here else name):
                 found.append(number)
     return found[0] if len(found) == 1 else None
+
+
+def _place(name: str, counts: dict[str, int], *, one_of_many: bool) -> str:
+    """What a table of that name is called here: tables of which there are many are counted, as in ``imap[0].oauth2``."""
+    first, dot, rest = name.partition(".")
+    if one_of_many:
+        counts[name] = counts.get(name, -1) + 1
+        return f"{name}[{counts[name]}]"
+    return f"{first}[{counts[first]}]{dot}{rest}" if first in counts else name
 
 
 def variable(section: str, key: str) -> str:
@@ -107,11 +121,15 @@ def variable(section: str, key: str) -> str:
     return PREFIX + "__".join(part.upper() for part in (section, key) if part)
 
 
-def from_environment(section: str, key: str, environ: Mapping[str, str] | None = None) -> Given | None:
-    """What the environment says of a key; ``..._FILE`` names a file that holds the value. Raises ConfigurationError."""
+def from_environment(
+    section: str, key: str, environ: Mapping[str, str] | None = None, *, with_file: bool = True
+) -> Given | None:
+    """What the environment says of a key; ``..._FILE`` names a file that holds the value, unless ``with_file`` is off.
+    Raises ConfigurationError.
+    """
     environ = os.environ if environ is None else environ
     name = variable(section, key)
-    by_file = f"{name}_FILE"
+    by_file = f"{name}_FILE" if with_file else ""
     if name in environ and by_file in environ:
         raise ConfigurationError(f"${name} and ${by_file} are both set: leave one out")
     for short, long in SHORT.items():

@@ -8,7 +8,8 @@ import tomllib
 
 import pytest
 
-from dsn_processor.settings.load import keys, load
+from dsn_processor.settings.keys import keys
+from dsn_processor.settings.load import load
 
 HASH_KEY = "sentinel-0123456789"
 

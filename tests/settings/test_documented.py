@@ -4,7 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from dsn_processor.settings.load import keys, load
+from dsn_processor.settings.keys import keys
+from dsn_processor.settings.load import load
 from dsn_processor.settings.model import Settings
 from dsn_processor.settings.show import toml_value
 from dsn_processor.settings.sources import CONFIG_VARIABLE, PLACES, PREFIX, SHORT

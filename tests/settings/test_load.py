@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsn_processor.errors import ConfigurationError, SettingsError
-from dsn_processor.settings import load as loading
 from dsn_processor.settings import sources
-from dsn_processor.settings.load import keys, load
+from dsn_processor.settings.keys import keys, read_value
+from dsn_processor.settings.load import load
 from dsn_processor.settings.model import Settings
 from dsn_processor.settings.sources import Given
 from dsn_processor.units import Unit
@@ -284,7 +284,7 @@ def test_every_key_has_a_type_that_variables_can_give():
         text = text or plain.get(type(key.default), str(key.default))
         if isinstance(key.default, str) and get_origin(key.type) is Literal:
             text = key.default
-        value = loading._value(key, Given(text, "x", text=True))
+        value = read_value(key, Given(text, "x", text=True))
         assert type(value) is type(key.default)
 
 
