@@ -118,7 +118,7 @@ def test_a_client_that_vanishes_in_the_handshake(run, serve, certificate):
 
 def test_silence_over_tls(run, serve, certificate):
     async def test():
-        async with serve(command_timeout=0.3, **certificate) as served:
+        async with serve(command_timeout=1, **certificate) as served:
             client = await served.ready()
             await secure(client, certificate)
             assert (await client.rest())[0].startswith("421 4.4.2 ")
