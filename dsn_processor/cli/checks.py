@@ -32,27 +32,11 @@ _CLOCKS_DIFFER = 2.0  # seconds between the system's clock and the file system's
 _YEARS = range(2026, 2100)
 _SPARE_DESCRIPTORS = 200
 _AS_THE_SERVER = "run doctor as the user that the server runs as: what it may do is what counts"
-_REMOTE = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "glusterfs",
-        "lustre",
-        "fuse.sshfs",
-        "virtiofs",
-    }
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs virtiofs".split()  # noqa: SIM905  a line to read
 )
-_PASSING = {
-    "tmpfs": "a restart of the machine",
-    "ramfs": "a restart of the machine",
-    "overlay": "the container",
-}
+_RESTART, _CONTAINER = "a restart of the machine", "the container"
+_PASSING = {"tmpfs": _RESTART, "ramfs": _RESTART, "overlay": _CONTAINER}
 _PINNED = {"aiosmtpd": "1.4.6"}  # the listener reaches into it: another version is another program
 _PACKAGES = ("aiosmtpd", "pydantic", "sqlalchemy", "starlette", "uvicorn", "uvloop")
 
@@ -152,17 +136,19 @@ def check_settings(loaded: Loaded) -> Iterator[Finding]:
 
 def find_server(path: Path) -> tuple[dict[str, Any] | None, Finding]:
     """The server that holds the database, by its control socket; or who else does, by the lock."""
+    state = None
     try:
-        connection = Handover.connect(path)
+        if (connection := Handover.connect(path)) is not None:
+            with connection:
+                state = connection.state()
     except StoreError as error:
-        return None, Finding(FAIL, "server", str(error), "look at its log, then restart it")
-    if connection is None:
-        if probes.locked(path):
-            said = "none runs, but a command is writing to the database"
-            return None, Finding(WARN, "server", said, "wait until it has ended, and run doctor again")
+        advice = "run doctor as the user that the server runs as; else look at its log, and restart it"
+        return None, Finding(FAIL, "server", str(error), advice)
+    if state is None and probes.locked(path):
+        said = "none runs, but a command is writing to the database"
+        return None, Finding(WARN, "server", said, "wait until it has ended, and run doctor again")
+    if state is None:
         return None, Finding(OK, "server", "none runs on this database")
-    with connection:
-        state = connection.state()
     said = f"process {state['pid']} runs: {state['waiting']} mails wait, {state['quarantined']} lie in quarantine"
     if state["trouble"]:
         return state, Finding(FAIL, "server", f"process {state['pid']} takes no mail: {state['trouble']}")
@@ -247,9 +233,9 @@ def check_disk(patient: Patient) -> Iterator[Finding]:
     else:
         yield Finding(OK, "disk", f"{folder} can be written, {_about(free)} left")
     kind = probes.file_system(folder)
-    if kind in _REMOTE:
+    if kind in _NETWORK:
         advice = "move the database to a local disk: SQLite's locks do not hold over a network"
-        yield Finding(WARN, "disk", f"{folder} is on a remote file system ({kind})", advice)
+        yield Finding(WARN, "disk", f"{folder} is on a network file system ({kind})", advice)
     elif kind in _PASSING:
         advice = "name a database on a disk or volume that stays"
         yield Finding(WARN, "disk", f"{folder} is on {kind}: it does not outlive {_PASSING[kind]}", advice)

@@ -86,12 +86,15 @@ class Handover:
             connection.close()
             raise StoreError(f"{database}: the running server cannot be reached: {error.strerror}") from None
         server = cls(connection, str(database))
-        version = server.state()["version"]
-        if version != __version__:
+        try:
+            version = server.state()["version"]
+            if version != __version__:
+                raise StoreError(
+                    f"{database}: the running server is version {version}, this {__version__}: restart it"
+                )
+        except StoreError:
             server.close()
-            raise StoreError(
-                f"{database}: the running server is version {version}, this {__version__}: restart it"
-            )
+            raise
         return server
 
     def state(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
@@ -251,7 +252,7 @@ def test_a_folder_that_is_not_there(doctor, tmp_path, config):
     assert f"make {tmp_path}/none" in found["disk"]["advice"]
 
 
-@pytest.mark.parametrize("kind, word", [("nfs4", "remote"), ("tmpfs", "restart"), ("overlay", "container")])
+@pytest.mark.parametrize("kind, word", [("nfs4", "network"), ("tmpfs", "restart"), ("overlay", "container")])
 def test_a_file_system_that_is_no_good(doctor, config, monkeypatch, kind, word):
     monkeypatch.setattr(probes, "file_system", lambda _: kind)
     code, found = doctor("--config", config())
@@ -323,6 +324,23 @@ def test_a_command_that_writes(doctor, config, tmp_path):
         _, found = doctor("--config", config())
     assert "a command is writing" in found["server"]["found"]
     assert "none runs" in doctor("--config", config())[1]["server"]["found"]
+
+
+def test_a_server_that_does_not_answer(doctor, config, tmp_path):
+    path = checks.control_path(tmp_path / "b.db")
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(path))
+        deaf.listen()
+
+        def hang_up():
+            deaf.accept()[0].close()
+
+        answering = threading.Thread(target=hang_up)
+        answering.start()
+        code, found = doctor("--config", config())
+        answering.join(60)
+    assert (code, found["server"]["level"]) == (1, "fail")
+    assert found["disk"]["level"] == "ok"
 
 
 def test_a_key_that_everybody_can_read(doctor, config, tmp_path):
