@@ -88,13 +88,14 @@ class Handover:
         server = cls(connection, str(database))
         try:
             version = server.state()["version"]
-            if version != __version__:
-                raise StoreError(
-                    f"{database}: the running server is version {version}, this {__version__}: restart it"
-                )
         except StoreError:
             server.close()
             raise
+        if version != __version__:
+            server.close()
+            raise StoreError(
+                f"{database}: the running server is version {version}, this {__version__}: restart it"
+            )
         return server
 
     def state(self) -> dict[str, Any]:
