@@ -13,7 +13,7 @@ from dsn_processor.facts import InboundMessage, ParsedMessage
 from dsn_processor.parse.identity import identity
 from dsn_processor.pipeline import Outcome, Unread, examine, new_message, outcome_of, told
 from dsn_processor.reading import Rules
-from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
+from dsn_processor.record.entries import MailboxNote, NewEvent, NewMessage, NewReport
 from dsn_processor.terms import MessageState
 
 if TYPE_CHECKING:
@@ -79,25 +79,30 @@ def put_aside(unread: Unread, why: str) -> Prepared:
     )
 
 
-def commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
+def commit(store: "Store", batch: Sequence[Prepared], note: MailboxNote | None = None) -> list[Outcome]:
     """Store prepared mails in one transaction; an outcome for each, in order. Where one of them cannot be stored for
-    a fault of ours, it is quarantined and the others are stored without it.
+    a fault of ours, it is quarantined and the others are stored without it. ``note`` is kept in the same transaction,
+    or in one after the last of the mails: never before.
     """
     try:
-        return _commit(store, batch)
+        return _commit(store, batch, note)
     except StoreError:
         raise
     except Exception as error:
         if len(batch) > 1:
-            return [outcome for prepared in batch for outcome in commit(store, [prepared])]
-        if batch[0].parsed is None:
+            outcomes = [outcome for prepared in batch for outcome in commit(store, [prepared])]
+            _commit(store, [], note)
+            return outcomes
+        if not batch or batch[0].parsed is None:
             raise
         aside = batch[0].message._replace(state=MessageState.QUARANTINED, last_error=told(error))
-        return _commit(store, [Prepared(message=aside, parsed=None)])
+        return _commit(store, [Prepared(message=aside, parsed=None)], note)
 
 
-def _commit(store: "Store", batch: Sequence[Prepared]) -> list[Outcome]:
+def _commit(store: "Store", batch: Sequence[Prepared], note: MailboxNote | None) -> list[Outcome]:
     with store.transaction():
+        if note is not None:
+            store.note(note)
         ids = store.known([prepared.message.identity for prepared in batch])
         fresh = list(
             {p.message.identity: p for p in reversed(batch) if p.message.identity not in ids}.values()

@@ -5,6 +5,8 @@ DsnProcessorError
  +-- ConfigurationError
  |    +-- RulesError
  |    +-- SettingsError
+ +-- MailboxError
+ |    +-- LoginRefusedError
  +-- StoreError
       +-- StoreBusyError
       +-- StoreFullError
@@ -37,6 +39,14 @@ class SettingsError(ConfigurationError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+class MailboxError(DsnProcessorError):
+    """A mailbox cannot be reached or read, or its server does not keep to the protocol; trying again may help."""
+
+
+class LoginRefusedError(MailboxError):
+    """The mailbox's server does not take what we log in with. To try again soon may lock the account."""
 
 
 class StoreError(DsnProcessorError):

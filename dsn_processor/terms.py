@@ -70,6 +70,14 @@ class MessageState(StrEnum):
     QUARANTINED = "quarantined"
 
 
+class MailboxTask(StrEnum):
+    """What is to be done about a mail in a mailbox."""
+
+    FETCH = "fetch"  # to get it: that failed so far
+    FILE = "file"  # to flag, move or delete it: it is stored
+    REMEMBER = "remember"  # nothing: it was read
+
+
 class Reason(StrEnum):
     """Why a recipient failed. Type and scope of each: ``REASONS``."""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
-from dsn_processor.terms import Kind, MessageState, Trust
+from dsn_processor.terms import Kind, MailboxTask, MessageState, Trust
 
 
 class NewMessage(NamedTuple):
@@ -111,3 +111,50 @@ class Stats(NamedTuple):
     by_kind: Mapping[str, int]
     by_type: Mapping[str, int]
     by_reason: Mapping[str, int]
+
+
+class MailboxPosition(NamedTuple):
+    """How far a folder has been read: every mail up to ``last_uid`` is stored, left or noted. Another ``uid_validity``
+    means other numbers for the same mails (RFC 9051 section 2.3.1.1).
+    """
+
+    uid_validity: int
+    last_uid: int
+
+
+class MailboxMail(NamedTuple):
+    """A mail in a mailbox of which something is still to be done, or is to be remembered. ``uid`` is IMAP's number or
+    POP3's unique-id as text; ``attempts`` have failed so far. ``unparsed`` mails may go to a folder of their own.
+    """
+
+    uid: str
+    task: MailboxTask
+    unparsed: bool = False
+    attempts: int = 0
+
+
+class MailboxNote(NamedTuple):
+    """What is kept of a folder together with its mails: where we are now (None: as before), mails of which something is
+    to be done, and the identities of those that were left because they are no reports.
+    """
+
+    account: str
+    folder: str = ""
+    position: MailboxPosition | None = None
+    mails: tuple[MailboxMail, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class AccountStatus(NamedTuple):
+    """How an account does. ``checked_at`` is when all its folders were last read to their end; ``error`` is the last
+    one, and of now where ``failing``; ``waiting`` mails were still to be fetched when it was last looked at.
+    """
+
+    account: str
+    checked_at: datetime | None = None
+    error: str | None = None
+    error_at: datetime | None = None
+    failing: bool = False
+    next_try_at: datetime | None = None
+    waiting: int = 0
+    taken: int = 0

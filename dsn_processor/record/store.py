@@ -11,10 +11,14 @@ from sqlalchemy.engine import Connection
 
 from dsn_processor.errors import StoreMovedError
 from dsn_processor.facts import Envelope
-from dsn_processor.record import queries, schema, sqlite, writing
+from dsn_processor.record import mailboxes, queries, schema, sqlite, writing
 from dsn_processor.record.changes import Changes, compare
 from dsn_processor.record.entries import (
+    AccountStatus,
     EventFilter,
+    MailboxMail,
+    MailboxNote,
+    MailboxPosition,
     NewMessage,
     NewReport,
     Stats,
@@ -23,7 +27,7 @@ from dsn_processor.record.entries import (
     StoredReport,
 )
 from dsn_processor.record.faults import told
-from dsn_processor.terms import MessageState
+from dsn_processor.terms import Kind, MessageState
 
 
 def file_of(url: str) -> Path:
@@ -157,6 +161,19 @@ class Store:
     def set_state(self, message_id: int, state: MessageState, error: str | None = None) -> None:
         writing.set_state(self._connection, message_id, state, error)
 
+    def note(self, note: MailboxNote) -> None:
+        """Keep how far a folder was read, and what is still to be done there. A mail noted before is noted anew; with
+        another uid_validity what was noted before is forgotten.
+        """
+        mailboxes.note(self._connection, note)
+
+    def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
+        """Of these mails in a mailbox nothing is to be done any more."""
+        mailboxes.settle(self._connection, account, folder, uids)
+
+    def set_account(self, status: AccountStatus) -> None:
+        mailboxes.set_account(self._connection, status)
+
     # ---- reading
 
     @contextmanager
@@ -234,3 +251,25 @@ class Store:
     def stats(self) -> Stats:
         with self._reading() as connection:
             return queries.stats(connection)
+
+    def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
+        """Of these mails, those that are stored, and what they are (None: nothing was made of it yet); and those that
+        were left in a mailbox, since they are no reports.
+        """
+        with self._reading() as connection:
+            return mailboxes.met(connection, identities)
+
+    def position(self, account: str, folder: str = "") -> MailboxPosition | None:
+        """How far a folder was read; None: never."""
+        with self._reading() as connection:
+            return mailboxes.position(connection, account, folder)
+
+    def mailbox_mails(self, account: str, folder: str = "") -> list[MailboxMail]:
+        """The mails in a folder of which something is to be done, or remembered."""
+        with self._reading() as connection:
+            return mailboxes.mails(connection, account, folder)
+
+    def accounts(self) -> list[AccountStatus]:
+        """How the accounts do that were ever looked at, by name."""
+        with self._reading() as connection:
+            return mailboxes.accounts(connection)

@@ -5,7 +5,7 @@ them through rows.py alone.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, MetaData
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData
 from sqlmodel import Field, SQLModel
 
 from dsn_processor.record.columns import SafeJSON, SafeText, UtcDateTime
@@ -118,3 +118,50 @@ class Counter(Table, table=True):
 
     name: str = Field(primary_key=True, max_length=32)
     value: int = 0
+
+
+class MailboxFolder(Table, table=True):
+    """How far a folder of an account has been read."""
+
+    __tablename__ = "mailbox_folder"
+
+    account: str = Field(primary_key=True, max_length=64)
+    folder: str = Field(primary_key=True, sa_type=SafeText)
+    uid_validity: int = Field(sa_type=BigInteger)
+    last_uid: int = Field(sa_type=BigInteger)
+
+
+class MailboxMail(Table, table=True):
+    """A mail in a mailbox of which something is still to be done, or is to be remembered."""
+
+    __tablename__ = "mailbox_mail"
+
+    account: str = Field(primary_key=True, max_length=64)
+    folder: str = Field(primary_key=True, sa_type=SafeText)
+    uid: str = Field(primary_key=True, max_length=255)
+    task: str = Field(max_length=16)
+    unparsed: bool = False
+    attempts: int = 0
+
+
+class MailboxAccount(Table, table=True):
+    """How an account does, for whoever asks."""
+
+    __tablename__ = "mailbox_account"
+
+    account: str = Field(primary_key=True, max_length=64)
+    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error: str | None = Field(default=None, sa_type=SafeText)
+    error_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failing: bool = False
+    next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    waiting: int = 0
+    taken: int = 0
+
+
+class LeftMail(Table, table=True):
+    """The identity of a mail that was met in a mailbox and left there, since it is no report. Nothing else is kept of it."""
+
+    __tablename__ = "left_mail"
+
+    identity: str = Field(primary_key=True, max_length=64)

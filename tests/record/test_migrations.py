@@ -2,12 +2,15 @@ import subprocess
 import sys
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from dsn_processor.bulk import take
 from dsn_processor.errors import StoreError
+from dsn_processor.facts import InboundMessage
 from dsn_processor.record import schema
 from dsn_processor.record.store import Store
 from dsn_processor.record.tables import metadata
@@ -43,11 +46,35 @@ def test_a_newer_database_is_not_touched(url, readonly):
         Store.open(url, readonly=readonly)
 
 
-def test_an_older_database_is_brought_up_to_date_by_writers_and_explained_to_readers(url, monkeypatch):
-    Store.open(url).close()
-    monkeypatch.setattr(schema, "HEAD", "0002")
-    with pytest.raises(StoreError, match=r"older version.*`dsn-processor reclassify` brings it up to date"):
+def make_old(url, monkeypatch, revision):
+    with monkeypatch.context() as patch:
+        upgrade = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, revision))
+        Store.open(url).close()
+
+
+def test_an_older_database_is_explained_to_readers_and_brought_up_to_date_by_writers(
+    url, monkeypatch, write_dsn
+):
+    make_old(url, monkeypatch, "0001")
+    with pytest.raises(
+        StoreError, match=r"older version \(schema 0001.*`dsn-processor reclassify` brings it up to date"
+    ):
         Store.open(url, readonly=True)
+    with Store.open(url) as store:
+        context = MigrationContext.configure(store._connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_what_an_older_database_holds_is_there_after_the_migration(url, monkeypatch, write_dsn):
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "HEAD", "0001")
+        make_old(url, monkeypatch, "0001")
+        with Store.open(url) as store:
+            [before] = take(store, [InboundMessage(raw=write_dsn(), source="old")])
+    with Store.open(url) as store:
+        assert store.report(before.message_id).reading.parsed.kind == before.kind == "failed"
+        assert store.position("bounces", "INBOX") is None
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch, tmp_path):

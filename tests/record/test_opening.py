@@ -63,7 +63,9 @@ def test_pragmas(url):
 def test_a_second_writer_waits_then_says_who_is_in_the_way(url):
     with (
         Store.open(url),
-        pytest.raises(StoreBusyError, match=r"bounces\.db is in use: another dsn-processor \(process [0-9]+\)"),
+        pytest.raises(
+            StoreBusyError, match=r"bounces\.db is in use: another dsn-processor \(process [0-9]+\)"
+        ),
     ):
         Store.open(url, wait=0.05)
 
