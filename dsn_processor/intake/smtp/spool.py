@@ -9,12 +9,12 @@ from typing import IO
 _IN_MEMORY = 256_000  # octets of one mail
 _IN_MEMORY_CROWDED = 16_000  # octets of one mail while all together hold _ALL_IN_MEMORY
 _ALL_IN_MEMORY = 32_000_000
-_ALL_LOADED = 32_000_000
+_ALL_LOADED = 16_000_000
 
 
 class Memory:
-    """What the mails of all sessions may hold: ``held`` octets while they come in, and as much again of those that went
-    to a file and are read from it for the store, one after another where they are large.
+    """What the mails of all sessions may hold until they are stored: ``held`` octets of those that came in memory, and
+    half as much of those that went to a file and are read back for the store, one after another where they are large.
     """
 
     def __init__(self, limit: int = _ALL_IN_MEMORY, loaded: int = _ALL_LOADED) -> None:
@@ -47,12 +47,13 @@ class Spool:
     them: what comes after is only counted. Close it, whatever happened.
     """
 
-    __slots__ = ("_buffer", "_file", "_limit", "_memory", "failure", "kept", "size")
+    __slots__ = ("_buffer", "_file", "_held", "_limit", "_memory", "failure", "kept", "size")
 
     def __init__(self, memory: Memory, limit: int) -> None:
         self._memory = memory
         self._limit = limit
         self._buffer = bytearray()
+        self._held = 0
         self._file: IO[bytes] | None = None
         self.kept = 0
         self.size = 0
@@ -77,37 +78,41 @@ class Spool:
             self._write(piece)
         except OSError as error:
             self.failure = error
-            self._empty()
+            self._buffer.clear()
+            self._hold(0)
 
     def _write(self, piece: bytes) -> None:
         if self._file is None:
             self._buffer += piece
-            self._memory.held += len(piece)
+            self._hold(len(self._buffer))
             if self._memory.allows(len(self._buffer)):
                 return
             self._file = TemporaryFile()  # noqa: SIM115 - closed by close()
-            piece = self._empty()
-        self._file.write(piece)
+            self._file.write(self._buffer)
+            self._buffer = bytearray()
+            self._hold(0)
+        else:
+            self._file.write(piece)
 
     def read(self) -> bytes:
-        """All that was kept, once: memory is given back. A mail that went to a file needs room: Memory.loading().
-        Raises OSError where it could not be kept.
+        """All that was kept, once. A mail that went to a file needs room: Memory.loading(); one that did not counts as
+        held until close(). Raises OSError where it could not be kept.
         """
         if self.failure is not None:
             raise self.failure
         if self._file is None:
-            return self._empty()
+            content, self._buffer = bytes(self._buffer), bytearray()
+            return content
         self._file.seek(0)
         return self._file.read(self.kept)
 
     def close(self) -> None:
-        self._empty()
+        self._buffer = bytearray()
+        self._hold(0)
         if self._file is not None:
             with suppress(OSError):  # what could not be written was told by read(), or is not wanted
                 self._file.close()
 
-    def _empty(self) -> bytes:
-        content = bytes(self._buffer)
-        self._memory.held -= len(content)
-        self._buffer = bytearray()
-        return content
+    def _hold(self, size: int) -> None:
+        self._memory.held += size - self._held
+        self._held = size

@@ -120,3 +120,14 @@ def test_a_file_system_that_fills_up_while_the_file_is_read_back(memory, tmp_pat
         spool.read()
     spool.close()
     assert memory.held == 0
+
+
+def test_a_mail_counts_until_it_is_stored(memory):
+    spool = filled(memory, [b"x" * 99_000])
+    assert spool.read() == b"x" * 99_000
+    assert memory.held == 99_000
+    other = filled(memory, [b"y" * 17_000])
+    assert other.in_file
+    for one in (spool, other):
+        one.close()
+    assert memory.held == 0
