@@ -2,40 +2,7 @@
 
 import pytest
 
-from dsn_processor.intake.smtp.options import (
-    LmtpOptions,
-    SmtpOptions,
-    check_together,
-)
-from dsn_processor.listening import ListenAddress, listen_address
-
-
-@pytest.mark.parametrize(
-    "text, address, local",
-    [
-        ("127.0.0.1:2525", ListenAddress("127.0.0.1", 2525), True),
-        ("127.9.9.9:25", ListenAddress("127.9.9.9", 25), True),
-        ("[::1]:25", ListenAddress("::1", 25), True),
-        ("localhost:25", ListenAddress("localhost", 25), True),
-        ("unix:/run/lmtp", ListenAddress(path="/run/lmtp"), True),
-        ("*:25", ListenAddress("", 25), False),
-        (":25", ListenAddress("", 25), False),
-        ("0.0.0.0:25", ListenAddress("0.0.0.0", 25), False),
-        ("[::]:25", ListenAddress("::", 25), False),
-        ("mx.example.com:25", ListenAddress("mx.example.com", 25), False),
-    ],
-)
-def test_where_to_listen(text, address, local):
-    assert listen_address(text) == address
-    assert listen_address(text).local is local
-
-
-@pytest.mark.parametrize(
-    "text", ["25", "host", "host:port", "::1:25", "host:70000", "unix:relative", "/run/x:1", ""]
-)
-def test_what_is_no_place(text):
-    with pytest.raises(ValueError, match="write"):
-        listen_address(text)
+from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 
 
 @pytest.mark.parametrize(
