@@ -26,7 +26,8 @@ class Dialogue(SMTP):
     """The answers to commands: one each, with a code of RFC 3463.
 
     What a peer does wrong counts as an error, what does nothing as junk. A mail that was taken wipes both out: a relay
-    with much mail is wrong about some of it. ``client`` is the peer's address, None over a unix socket; ``place`` what it is counted as (Admission).
+    with much mail is wrong about some of it. ``client`` is the peer's address, None over a unix socket; ``place`` is
+    what it is counted as (Admission).
     """
 
     service: Service

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dsn_processor.parse.identity import canonical_address, canonical_domain
+from dsn_processor.canonical import canonical_address, canonical_domain
 
 
 class Recipients:
