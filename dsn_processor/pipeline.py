@@ -15,9 +15,10 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsn_processor.canonical import canonical_address
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
-from dsn_processor.parse.identity import canonical_address, event_identity, identity
+from dsn_processor.parse.identity import event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
 from dsn_processor.record.packing import CODEC, pack

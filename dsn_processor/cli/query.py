@@ -166,7 +166,7 @@ def _open(args: argparse.Namespace) -> "Store":
 
 
 def _filter(args: argparse.Namespace, limit: int | None) -> "EventFilter":
-    from dsn_processor.parse.identity import canonical_address, canonical_domain
+    from dsn_processor.canonical import canonical_address, canonical_domain
     from dsn_processor.record.entries import EventFilter
 
     return EventFilter(

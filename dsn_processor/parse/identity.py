@@ -1,11 +1,10 @@
-"""Who a mail, an address and an event are, whatever way they came: the keys that make everything idempotent.
+"""Who a mail and an event are, whatever way they came: the keys that make everything idempotent.
 
 A mail met as a file, in an mbox, over SMTP and over IMAP is the same mail. What differs is what the way added: line
 endings, mbox quoting, trace headers on top, and the flags that mail stores keep in the header.
 """
 
 import re
-import unicodedata
 from hashlib import sha256
 
 from dsn_processor.patterns import pattern
@@ -25,12 +24,6 @@ _FLAGS = pattern(
 )
 _QUOTED_FROM = pattern(rb"\n>++From ")
 
-#: Quoted local parts that need no quotes (RFC 5321 section 4.1.2: dot-string).
-_NEEDLESS_QUOTES = pattern(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
-_DOTS = str.maketrans(
-    "\u3002\uff0e\uff61", "..."
-)  # other full stops, as IDNA takes them (RFC 3490 section 3.1)
-
 
 def identity(raw: bytes) -> str:
     """The mail's identity, 64 hexadecimal digits: the hash of what its author wrote. Linear in its size."""
@@ -45,30 +38,12 @@ def identity(raw: bytes) -> str:
         text = b"" if end < 0 else text[end:]
     if trace := _TRACE.match(text):
         text = text[trace.end() :]
+    text = text.rstrip(b"\n")
     end = text.find(b"\n\n")
     digest = sha256(_FLAGS.sub(b"", text if end < 0 else text[:end]).rstrip(b"\n"))
     if end >= 0:
-        digest.update(text[end:].rstrip(b"\n"))
+        digest.update(memoryview(text)[end:])  # no copy of what may be large
     return digest.hexdigest()
-
-
-def canonical_address(address: str) -> str:
-    """The form of an address to look it up and compare by, not to write to: letter case folded, the domain in
-    Unicode without a trailing dot, quotes that mean nothing taken off. Tags (``+x``) and dots are kept.
-    """
-    if address.isascii() and '"' not in address and "xn--" not in (folded := address.lower()):
-        return folded.strip().rstrip(".")
-    local, at, domain = address.strip().rpartition("@")
-    if not at:
-        return _fold(domain)
-    if quoted := _NEEDLESS_QUOTES.match(local):
-        local = quoted[1]
-    return f"{_fold(local)}@{canonical_domain(domain)}"
-
-
-def canonical_domain(domain: str) -> str:
-    """A domain to compare by: small letters, Unicode instead of ``xn--`` (RFC 5890), no trailing dot."""
-    return ".".join(map(_label, _fold(domain).translate(_DOTS).rstrip(".").split(".")))
 
 
 def event_identity(
@@ -83,23 +58,3 @@ def event_identity(
     about = f"message-id:{sent}" if sent else f"mail:{mail}"
     words = "\0".join((about, recipient, kind, status or ""))
     return sha256(words.encode(errors="surrogatepass")).hexdigest()
-
-
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFC", text.lower())
-
-
-def _label(label: str) -> str:
-    """One label of a domain, its Punycode decoded where that is sound (RFC 3492)."""
-    if not label.startswith("xn--") or len(label) > 63 or not label.isascii():
-        return label
-    try:
-        decoded = _fold(label[4:].encode().decode("punycode"))
-        sound = (
-            decoded.isprintable()
-            and not decoded.isascii()
-            and decoded.encode("punycode").decode() == label[4:]
-        )
-    except (UnicodeError, ValueError, OverflowError):
-        return label
-    return decoded if sound else label

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsn_processor.parse.identity import canonical_address, canonical_domain, event_identity, identity
+from dsn_processor.canonical import canonical_address, canonical_domain
+from dsn_processor.parse.identity import event_identity, identity
 
 MAIL = b"From: a@example.net\nSubject: x\n\nHello\nFrom now on\n> quoted\n"
 SAME = {
