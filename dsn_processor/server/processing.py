@@ -22,7 +22,7 @@ log = logs.get_logger(room="processing")
 _BATCH_MAILS = 32
 _BATCH_BYTES = 2_000_000
 _BEGUN_MAILS = 256  # mails begun and not yet with a worker
-_BEGUN_BYTES = 8_000_000  # and how much they may hold of memory: what is over it waits on disk
+_BEGUN_BYTES = 2_000_000  # and how much they may hold of memory: what is over it waits on disk
 _START_AGAIN_SECONDS = 5.0
 
 
