@@ -55,9 +55,10 @@ class Connection(Dialogue):
         self.options = service.options
         self._original_transport = None
         self._answers = []
-        self.due = 0.0
+        self._due = 0.0
         self._since = 0.0
         self._received = 0
+        self.heard = 0.0  # when something came for the last time
         self._ends = loop.time() + self.options.session_timeout
         self._closing = False
         self._receiving = False
@@ -73,7 +74,7 @@ class Connection(Dialogue):
         if not self._behind_proxy and not self._admit(transport):
             self.transport = transport
             self._closing = True
-            self.due = self.loop.time() + _LINGER
+            self._due = self.loop.time() + _LINGER
             transport.close()
             return
         super().connection_made(transport)
@@ -122,7 +123,7 @@ class Connection(Dialogue):
         self.reply(text)
         self.flush()
         self._closing = True
-        self.due = self.loop.time() + _LINGER
+        self._due = self.loop.time() + _LINGER
         self.transport.close()
 
     def abort(self) -> None:
@@ -147,7 +148,7 @@ class Connection(Dialogue):
 
     def tick(self, now: float, *, pressed: bool) -> None:
         """Look at the deadlines, which are closer when others wait. Storing has its own, and its answer is owed."""
-        due = self.due
+        due = self._due
         if pressed:
             due = min(due, self._since + _PRESSED + self._received / self.options.min_data_rate)
         if self._storing or now < due or self.transport is None:
@@ -159,9 +160,9 @@ class Connection(Dialogue):
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         seconds = self.options.command_timeout if duration is None else duration
-        self._since = self.loop.time()
+        self._since = self.heard = self.loop.time()
         self._received = 0
-        self.due = min(self._since + seconds, self._ends)
+        self._due = min(self._since + seconds, self._ends)
 
     # ---- lines
 

@@ -80,13 +80,13 @@ class Service:
             self._look_idle()
 
     def make_way(self, place: str | None) -> bool:
-        """Where all is full: send away the connection that is nearest to its deadline of whoever has the most, so that
-        nobody can fill this for all others. Not one whose mail is being stored.
+        """Where all is full: send away the connection of which nothing was heard for the longest of whoever has the most,
+        so that nobody can fill this for all others. Not one whose mail is being stored.
         """
         crowd = self.admission.crowd(place)
         several = [one for one in self.sessions if one.place == crowd and one.can_go] if crowd else []
         if several:
-            min(several, key=lambda one: one.due).make_way()
+            min(several, key=lambda one: one.heard).make_way()
         return bool(several)
 
     def _look_idle(self) -> None:

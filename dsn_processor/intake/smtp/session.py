@@ -54,8 +54,8 @@ class Session(Connection):
         self._reset_timeout()
         slowest = self._since + options.data_timeout
         while decoder.rest is None:
-            self.due = min(
-                self.loop.time() + options.data_timeout,
+            self._due = min(
+                self.heard + options.data_timeout,
                 slowest + self._received / options.min_data_rate,
                 self._ends,
             )
@@ -63,6 +63,7 @@ class Session(Connection):
             if not chunk:
                 await self._more()
                 continue
+            self.heard = self.loop.time()
             self._received += len(chunk)
             spool.add(decoder.feed(chunk))
             if self._received > 2 * options.size_maximum:

@@ -8,13 +8,13 @@ from typing import IO
 
 _IN_MEMORY = 256_000  # octets of one mail
 _IN_MEMORY_CROWDED = 16_000  # octets of one mail while all together hold _ALL_IN_MEMORY
-_ALL_IN_MEMORY = 32_000_000
+_ALL_IN_MEMORY = 16_000_000
 _ALL_LOADED = 16_000_000
 
 
 class Memory:
     """What the mails of all sessions may hold until they are stored: ``held`` octets of those that came in memory, and
-    half as much of those that went to a file and are read back for the store, one after another where they are large.
+    as much again of those that went to a file and are read back for the store, one after another where they are large.
     """
 
     def __init__(self, limit: int = _ALL_IN_MEMORY, loaded: int = _ALL_LOADED) -> None:
