@@ -26,6 +26,7 @@ COMMANDS = {
     "quarantine": "quarantine",
     "reclassify": "reclassify",
     "rules": "rules",
+    "oauth": "oauth",
     "config": "config",
     "doctor": "doctor",
 }

@@ -100,16 +100,15 @@ def file_problems(account: AccountOptions) -> Iterator[str]:
 
 
 def _token_file_problems(name: str, path: str) -> Iterator[str]:
-    folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  paths may hold bytes that are no text
     if not os.path.lexists(path):
         yield f"refresh_token_file {path} is not there yet: run dsn-processor oauth login {name}"
-    else:
-        try:
-            tokenfile.read_secret(path, "refresh_token_file")
-        except MailboxError as error:
-            yield f"{error}; run dsn-processor oauth login {name}"
-    if not os.access(folder, os.W_OK):
-        yield f"refresh_token_file {path}: this user may not write to {folder}, and the token is replaced now and then"
+        return
+    try:
+        tokenfile.read_secret(path, "refresh_token_file")
+    except MailboxError as error:
+        yield f"{error}; run dsn-processor oauth login {name}"
+    if trouble := tokenfile.unwritable(path):
+        yield f"refresh_token_file {trouble}: the token is replaced now and then"
 
 
 def _checked(password: str, what: str) -> str:

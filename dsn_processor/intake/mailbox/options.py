@@ -104,7 +104,7 @@ class OAuthOptions:
 _GOOGLE = Endpoints(
     "https://oauth2.googleapis.com/token",
     "https://accounts.google.com/o/oauth2/v2/auth",
-    "https://oauth2.googleapis.com/device/code",
+    "",  # it gives no mail to those who type in codes
 )
 
 

@@ -58,6 +58,16 @@ def keep(path: str, token: str) -> None:
         os.close(folder)
 
 
+def unwritable(path: str) -> str:
+    """Why ``keep`` would fail; "" where nothing speaks against it."""
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        return f"{path} cannot be written: there is no folder {folder}; make it, for the server's user alone"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{path} cannot be written: this user may not write to {folder}; run it as the server's user"
+    return ""
+
+
 @contextmanager
 def held(path: str) -> Iterator[None]:
     """Hold the file against other processes that would use the same token: where a server gives another one each time,
