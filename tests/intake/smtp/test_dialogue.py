@@ -201,3 +201,37 @@ def test_in_any_pieces(run, serve, lines, places):
             assert heard == expected
 
     run(test())
+
+
+_BODIES = st.lists(
+    st.lists(
+        st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"x", b"QUIT\r\n", b"\0"]), max_size=12
+    ).map(b"".join),
+    min_size=1,
+    max_size=4,
+)
+
+
+@_SETTINGS
+@given(_BODIES, st.lists(st.integers(0, 200), max_size=8))
+def test_mails_in_any_pieces(run, serve, bodies, places):
+    """What follows a mail comes along with its end, up to the next DATA."""
+    envelope = f"MAIL FROM:<>\r\nRCPT TO:<{_KNOWN}>\r\nDATA\r\n".encode()
+    bodies = [body + b"\r\n" for body in bodies]
+
+    async def test():
+        async with serving(serve) as served:
+            client = await served.ready()
+            client.send(envelope)
+            for body in bodies:
+                assert [(await client.hear())[:3] for _ in range(3)] == ["250", "250", "354"]
+                stuffed = (b"\r\n" + body).replace(b"\r\n.", b"\r\n..")[2:]
+                octets = stuffed + b".\r\n" + envelope
+                marks = sorted({0, len(octets), *(place % len(octets) for place in places)})
+                for begin, end in pairwise(marks):
+                    client.send(octets[begin:end])
+                    await client.writer.drain()
+                assert (await client.hear())[:3] == "250"
+            assert [mail.raw for mail in served.keeper.mails] == bodies
+
+    run(test())
