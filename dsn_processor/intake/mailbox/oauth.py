@@ -192,6 +192,7 @@ class Bearer:
 
     def __init__(self, mechanism: str, username: str, token: str, host: str, port: int) -> None:
         self.mechanism = mechanism
+        self.token = token
         self.said = ""
         self._first: bytes | None = (
             oauthbearer(username, token, host, port)
