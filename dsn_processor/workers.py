@@ -11,8 +11,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from multiprocessing.connection import Connection, Pipe
@@ -103,6 +105,43 @@ def _alone(worker: "Worker", unread: Unread, rules: Rules | None) -> Prepared:
     except WorkerDiedError as error:
         worker.start()
         return put_aside(unread, f"twice reading it did not come to an end: {error}")
+
+
+class Readers:
+    """Worker processes for whoever has mails now and then, from any thread: started when they are first needed, ended
+    by ``close``. What is to be read waits in line.
+    """
+
+    def __init__(self, count: int, *, memory: int = _MEMORY, cpu_seconds: int | None = None) -> None:
+        self.count = count
+        self._bounds: dict[str, Any] = {"memory": memory, "cpu_seconds": cpu_seconds}
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="reader")
+        self._own = threading.local()
+        self._workers: list[Worker] = []
+
+    def read(self, batch: Batch) -> Future[list[Prepared]]:
+        """Have a batch read. A mail that ends a worker twice is put aside; the others are read all the same."""
+        unread = batch.unread()
+        if not unread:
+            done: Future[list[Prepared]] = Future()
+            done.set_result(batch.with_read([]))
+            return done
+        return self._threads.submit(self._read, batch, unread)
+
+    def _read(self, batch: Batch, unread: Sequence[Unread]) -> list[Prepared]:
+        worker: Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            worker = self._own.worker = Worker(**self._bounds)
+            self._workers.append(worker)
+        worker.send(prepare, unread, batch.rules)
+        return _answer(worker, batch)
+
+    def close(self) -> None:
+        """End the workers; what was not read is not read any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown()
 
 
 class WorkerDiedError(Exception):

@@ -1,0 +1,117 @@
+"""What mailboxes ask of whoever keeps the store, and what a supervisor asks of a mailbox."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import NamedTuple, Protocol, TypeVar
+
+from dsn_processor import bulk
+from dsn_processor.bulk import Prepared
+from dsn_processor.pipeline import Outcome
+from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition
+from dsn_processor.record.store import Store
+from dsn_processor.terms import Kind
+
+_Answer = TypeVar("_Answer")
+
+
+class Keeping(Protocol):
+    """The store as mailboxes see it; safe to call from any thread. Every method raises StoreError."""
+
+    def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
+        """As ``Store.met``."""
+
+    def position(self, account: str, folder: str = "") -> MailboxPosition | None:
+        """As ``Store.position``."""
+
+    def mailbox_mails(self, account: str, folder: str = "") -> list[MailboxMail]:
+        """As ``Store.mailbox_mails``."""
+
+    def commit(self, batch: Sequence[Prepared], note: MailboxNote) -> list[Outcome]:
+        """As ``bulk.commit``: mails and note are on disk when it returns."""
+
+    def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
+        """As ``Store.settle``, on disk."""
+
+    def set_account(self, status: AccountStatus) -> None:
+        """As ``Store.set_account``."""
+
+
+class Looked(NamedTuple):
+    """What a look at a mailbox came to. ``taken`` mails are stored now that were not before; ``left`` are no reports.
+    ``problems`` kept some from being read or filed, and are tried again.
+    """
+
+    taken: int = 0
+    left: int = 0
+    problems: tuple[str, ...] = ()
+
+
+class Mailbox(Protocol):
+    """An account on its server, for one thread; ``hang_up`` is for any. Methods raise MailboxError, LoginRefusedError where
+    to come again soon would do harm, StoreError.
+    """
+
+    def open(self) -> None:
+        """Connect and log in. What was open before is closed first."""
+
+    def look(self) -> Looked:
+        """Take all mail that is there; ends early, in good order, where it is told to stop."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be news, when the bell rings, or after so many seconds."""
+
+    def close(self) -> None:
+        """Close the connection, whatever its state."""
+
+    def hang_up(self) -> None:
+        """Break the connection off, so that whoever waits for the server waits no longer."""
+
+
+class Calling(Protocol):
+    """Has a function called with the store, and returns its answer when what it wrote is on disk."""
+
+    def __call__(self, function: Callable[[Store], _Answer]) -> _Answer: ...
+
+
+class StoreKeeping:
+    """Keeps in a store that is this process' own."""
+
+    def __init__(self, call: Calling) -> None:
+        self._call = call
+
+    @classmethod
+    def of(cls, store: Store) -> "StoreKeeping":
+        """Keep in ``store``, one thread at a time."""
+        lock = Lock()
+
+        def call(function: Callable[[Store], _Answer]) -> _Answer:
+            with lock:
+                return function(store)
+
+        return cls(call)
+
+    def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
+        return self._call(lambda store: store.met(identities))
+
+    def position(self, account: str, folder: str = "") -> MailboxPosition | None:
+        return self._call(lambda store: store.position(account, folder))
+
+    def mailbox_mails(self, account: str, folder: str = "") -> list[MailboxMail]:
+        return self._call(lambda store: store.mailbox_mails(account, folder))
+
+    def commit(self, batch: Sequence[Prepared], note: MailboxNote) -> list[Outcome]:
+        return self._call(lambda store: bulk.commit(store, batch, note))
+
+    def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
+        def settled(store: Store) -> None:
+            with store.transaction():
+                store.settle(account, folder, uids)
+
+        self._call(settled)
+
+    def set_account(self, status: AccountStatus) -> None:
+        def written(store: Store) -> None:
+            with store.transaction():
+                store.set_account(status)
+
+        self._call(written)
