@@ -69,7 +69,8 @@ class Connection(Dialogue):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
-        self.client = peer[0] if isinstance(peer, tuple) else None
+        # A socket for both families, as systemd opens it, tells IPv4 as ::ffff:192.0.2.1.
+        self.client = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else None
         self._behind_proxy = self.options.proxy_protocol and self.service.admission.trusts(self.client)
         if not self._behind_proxy and not self._admit(transport):
             self.transport = transport

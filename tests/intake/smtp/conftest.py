@@ -132,14 +132,18 @@ class Served:
 
     async def connect(self, protocol="smtp", *, source="127.0.0.1", limit=2**16):
         where = self.listener.addresses[protocol][0]
-        if where.startswith("unix:"):
-            streams = await asyncio.open_unix_connection(where.removeprefix("unix:"), limit=limit)
-        else:
+        if not where.startswith("unix:"):
             host, _, port = where.rpartition(":")
-            streams = await asyncio.open_connection(host, int(port), local_addr=(source, 0), limit=limit)
-        client = Client(*streams)
-        self.clients.append(client)
-        return client
+            return await self.reach(host, int(port), source, limit=limit)
+        self.clients.append(
+            Client(*await asyncio.open_unix_connection(where.removeprefix("unix:"), limit=limit))
+        )
+        return self.clients[-1]
+
+    async def reach(self, host, port, source, limit=2**16):
+        streams = await asyncio.open_connection(host, port, local_addr=(source, 0), limit=limit)
+        self.clients.append(Client(*streams))
+        return self.clients[-1]
 
     async def ready(self, protocol="smtp", **how):
         """A client past the greeting."""

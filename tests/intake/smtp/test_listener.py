@@ -85,6 +85,32 @@ def test_inherited_sockets_stand_for_those_of_the_options(run, serve):
     run(test())
 
 
+def test_a_socket_for_both_families_tells_ipv4_as_such(run, serve):
+    try:
+        one = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError):
+        pytest.skip("no IPv6 here")
+
+    async def test():
+        async with serve(proxy_protocol=True, trusted_networks=("127.0.0.2",)) as served:
+            listener = Listener(served.keeper, served.listener._smtp)
+            port = one.getsockname()[1]
+            await listener.start({"smtp": [one]})
+            for source, header in (
+                ("127.0.0.1", b""),
+                ("127.0.0.2", b"PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r\n"),
+            ):
+                client = await served.reach("127.0.0.1", port, source)
+                client.send(header)
+                await client.greet()
+                assert (await client.mail()).startswith("250 ")
+                await client.close()
+            assert [mail.source for mail in served.keeper.mails] == ["smtp:127.0.0.1", "smtp:192.0.2.7"]
+            await listener.close()
+
+    run(test())
+
+
 def test_idle_sessions_are_sent_away_and_a_mail_in_flight_is_finished(run, serve):
     async def test():
         async with serve() as served:
