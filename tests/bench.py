@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve import speed
+
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "benchmarks.md"
 COMMAND = [sys.executable, "-m", "dsn_processor"]
@@ -133,6 +135,7 @@ class Bench:
         subprocess.run([sys.executable, "-c", WORST, str(self.copies(len(self.seeds)))], check=True)
         self.start_up()
         self.sizes()
+        self.serve()
         if self.args.memory:
             self.memory()
 
@@ -218,6 +221,11 @@ class Bench:
             cpu = median(runs, "cpu")
             base = base or cpu
             print(f"  {name:24}{1000 * (cpu - base):6.0f} ms{median(runs, 'peak'):7.0f} MiB")
+
+    def serve(self) -> None:
+        compared = speed.compare(self.args.serve_rounds, self.args.serve_mails, mails_of(self.args.corpus))
+        self.ratios |= compared.ratios
+        self.failures += compared.failures
 
     def memory(self) -> None:
         print("\nmemory of a replay, largest process:")
@@ -309,6 +317,9 @@ def main() -> int:
         metavar="MAILS",
         help="mails replayed to see that memory stays flat; 0 skips it",
     )
+    parser.add_argument("--serve-mails", type=int, default=3_000, help="mails sent to the server in one run")
+    parser.add_argument("--serve-rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("serve",), help="measure this alone")
     parser.add_argument(
         "--corpus",
         type=Path,
@@ -319,7 +330,10 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsn-bench-") as name:
         bench = Bench(Path(name), args)
-        bench.all()
+        if args.only:
+            bench.serve()
+        else:
+            bench.all()
     bench.check(kept_ratios())
     print()
     for failure in bench.failures:

@@ -126,7 +126,8 @@ class Serve:
             name: value for name, value in os.environ.items() if not name.startswith("DSN_PROCESSOR")
         }
         if self._patches:
-            environment["PYTHONPATH"] = str(self._patches)
+            before = environment.get("PYTHONPATH")
+            environment["PYTHONPATH"] = f"{self._patches}:{before}" if before else str(self._patches)
         return {**environment, **more}
 
     def kill(self) -> None:

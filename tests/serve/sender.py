@@ -85,7 +85,7 @@ def mails_of(seeds: Sequence[bytes], count: int) -> Iterator[bytes]:
 
 def main() -> None:
     port, connections, count = map(int, sys.argv[1:4])
-    seeds = [path.read_bytes() for folder in sys.argv[4:] for path in sorted(Path(folder).rglob("*.eml"))]
+    seeds = [path.read_bytes() for path in map(Path, sys.argv[4:])]
     mails = iter(list(mails_of(seeds, count)))
     seconds: list[float] = []
     poll = select.epoll()

@@ -15,6 +15,8 @@ from serve.harness import Serve, cpu_of, free_ports
 from serve.verify import count, wait_processed
 
 CONNECTIONS = (1, 16, 64)
+#: The marks, at so many connections: of the sink's rate with processing switched on, and times the sink's CPU.
+MARKED, LEAST_RATE, MOST_CPU = 16, 0.4, 1.8
 #: aiosmtpd as it comes, under uvloop: answers 250 and forgets.
 SINK = """
 import sys
@@ -110,13 +112,21 @@ def _sent(figures: dict[str, float], cpu: float) -> Sent:
     return Sent(mails / figures["seconds"], figures["p50"] * 1000, figures["p99"] * 1000, 1000 * cpu / mails)
 
 
-def compare(rounds: int, mails: int, seeds: Sequence[Path]) -> dict[str, float]:
-    """Print a table; return the ratios, of which more is better."""
+class Compared(NamedTuple):
+    """``ratios``, of which more is better; ``failures``, which marks were missed."""
+
+    ratios: dict[str, float]
+    failures: list[str]
+
+
+def compare(rounds: int, mails: int, seeds: Sequence[Path]) -> Compared:
+    """Print a table of the sink and of the server, and see whether the marks are reached."""
     print(
         f"\nmail taken over SMTP, {mails:,} mails, medians of {rounds}; CPU in ms a mail, of the listening process"
     )
     print(f"{'':34}{'mails/s':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU':>7}{'all CPU':>9}{'backlog':>9}")
     ratios: dict[str, float] = {}
+    failures: list[str] = []
     for connections in CONNECTIONS:
         runs: dict[str, list[Sent]] = {"sink": [], "serve": [], "serve, taking alone": []}
         for _ in range(rounds):
@@ -130,10 +140,19 @@ def compare(rounds: int, mails: int, seeds: Sequence[Path]) -> dict[str, float]:
                 f"{one.all_cpu:9.2f}{one.backlog:9.2f}",
                 flush=True,
             )
-        sinks = runs["sink"]
-        ratios[f"serve / sink, rate, {connections}"] = _ratio(runs["serve"], sinks, "rate")
-        ratios[f"sink / taking, CPU, {connections}"] = _ratio(sinks, runs["serve, taking alone"], "cpu")
-    return ratios
+        rate = _ratio(runs["serve"], runs["sink"], "rate")
+        cpu = _ratio(runs["serve, taking alone"], runs["sink"], "cpu")
+        backlog = statistics.median(one.backlog for one in runs["serve"])
+        print(f"  of the sink: rate {rate:.2f}, CPU of taking {cpu:.2f}")
+        ratios[f"serve / sink, rate, {connections} connections"] = rate
+        ratios[f"sink / serve, CPU of taking, {connections} connections"] = 1 / cpu
+        if connections == MARKED and rate < LEAST_RATE:
+            failures.append(f"mail is taken at {rate:.2f} of the sink's rate, less than {LEAST_RATE}")
+        if connections == MARKED and cpu > MOST_CPU:
+            failures.append(f"taking costs {cpu:.2f} times the sink's CPU, more than {MOST_CPU}")
+        if backlog > 1:
+            failures.append(f"{connections} connections: the backlog took {backlog:.2f} of the sending time")
+    return Compared(ratios, failures)
 
 
 def _ratio(one: Sequence[Sent], other: Sequence[Sent], field: str) -> float:
