@@ -5,7 +5,7 @@ import re
 from dsn_processor.facts import Defect, RecipientReport
 from dsn_processor.parse.addresses import addresses_in
 from dsn_processor.parse.dialects.notification import read_notification
-from dsn_processor.parse.dialects.plain import Found, excluded_addresses, find_recipients
+from dsn_processor.parse.dialects.plain import Found, Others, find_recipients
 from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
@@ -128,8 +128,8 @@ def _in_subject(mail: Mail) -> list[RecipientReport]:
     """Only the subject names the recipient: "Your message to list@example.net was rejected"."""
     if mail.status_parts:
         return []
-    excluded = excluded_addresses(mail)
-    addresses = [one for one in addresses_in(mail.subject) if one.casefold() not in excluded]
+    others = Others(mail)
+    addresses = [one for one in addresses_in(mail.subject) if one.casefold() not in others]
     if len(addresses) != 1:
         return []
     return [_report(Found(addresses[0], ""), mail.notice, text_action(mail), alone=True)]

@@ -19,6 +19,7 @@ CHUNK = 3_000  # characters of text kept for one recipient
 _QUOTES = " \t<[\"'"
 _BULLETS = " \t<[\"'>*-|"
 UNDERSCORES = 4  # in a line without blanks: they stand for them
+VALUE = 2_000  # characters of a field in which addresses are looked for
 SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})(?!-?\w)"
@@ -66,6 +67,9 @@ _END = pattern(
 )
 
 
+_OTHERS = ("from", "to", "reply-to", "sender", "return-path", "delivered-to", "x-original-to", "errors-to")
+
+
 class Found(NamedTuple):
     """A recipient in a notice: the ``words`` beside and below its address, and the address it was made from."""
 
@@ -87,24 +91,31 @@ class Others:
     are none of them. Nearly no address that is asked for stands in the header at all: only then the fields are read.
     """
 
-    def __init__(self, mail: Mail, wanted: frozenset[str]) -> None:
+    def __init__(self, mail: Mail, wanted: frozenset[str] = frozenset()) -> None:
         self._mail = mail
         self._wanted = wanted
         returned = mail.returned
-        senders = (returned.envelope_sender or "", returned.from_ or "") if returned else ()
-        self._anywhere = "\n".join([mail.root.head, *senders, *mail.envelope.recipients]).casefold()
+        self._senders = (returned.envelope_sender or "", returned.from_ or "") if returned else ()
+        self._anywhere = "\n".join([mail.root.head, *self._senders, *mail.envelope.recipients]).casefold()
 
     def __contains__(self, folded: object) -> bool:
-        return (
-            isinstance(folded, str)
-            and folded in self._anywhere
-            and folded not in self._wanted
-            and folded in self._addresses
+        if not isinstance(folded, str) or folded not in self._anywhere or folded in self._wanted:
+            return False
+        returned = self._mail.returned
+        return any(_names(text, folded) for text in self._texts) and not (
+            returned is not None and _names(returned.to or "", folded)
         )
 
     @cached_property
-    def _addresses(self) -> frozenset[str]:
-        return excluded_addresses(self._mail)
+    def _texts(self) -> list[str]:
+        values = [value for name in _OTHERS if (value := self._mail.fields.raw(name))]
+        return [*values, *self._senders, *self._mail.envelope.recipients]
+
+
+def _names(text: str, folded: str) -> bool:
+    """Whether ``folded`` is one of the addresses in a field."""
+    text = text[:VALUE]
+    return folded in text.casefold() and any(folded == one.casefold() for one in addresses_in(text))
 
 
 Shape = Callable[[Lines, Container[str]], list[Found]]
@@ -147,29 +158,6 @@ def _first_shape(
         if found:
             return found
     return []
-
-
-def excluded_addresses(mail: Mail) -> frozenset[str]:
-    """Addresses that a notice mentions for another reason: its writer's, its reader's, the sender's."""
-    texts = [
-        mail.fields.raw(name) or ""
-        for name in (
-            "from",
-            "to",
-            "reply-to",
-            "sender",
-            "return-path",
-            "delivered-to",
-            "x-original-to",
-            "errors-to",
-        )
-    ]
-    if mail.returned is not None:
-        texts += [mail.returned.envelope_sender or "", mail.returned.from_ or ""]
-    texts += mail.envelope.recipients
-    returned_to = addresses_in((mail.returned.to or "")[:2000]) if mail.returned is not None else []
-    excluded = {address.casefold() for text in set(texts) for address in addresses_in(text[:2000])}
-    return frozenset(excluded.difference(address.casefold() for address in returned_to))
 
 
 def _at_line_start(lines: Lines, excluded: Container[str]) -> list[Found]:
