@@ -118,7 +118,7 @@ class Session:
             ) from None
         with self._told("ask what it can"):
             self._allow()
-            _, [told] = self._wire.capability()
+            told = self._wire.capability()[1][-1]  # the last of what was said of it
             self.capabilities = frozenset(told.decode("ascii", "replace").upper().split())
             self._client._cached_capabilities = tuple(told.upper().split())  # noqa: SLF001  it may hold what was said before
 
