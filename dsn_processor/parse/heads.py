@@ -4,19 +4,22 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from dsn_processor.parse.fields import parameter, unfold
+from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
 from dsn_processor.patterns import pattern
 
 #: Longest header block that is remembered: reporters write the same few above their parts, mail after mail.
 REMEMBERED = 400
+BOUNDARY_LIMIT = 1_000
 
 _TYPE = pattern(r"[\s\"']*([\w.+-]{1,80}/[\w.+-]{1,80})")
-# From the line end before the field: the engine leaps from one to the next, where "^" would try every character.
-_CONTENT_TYPE = pattern(rb"\ncontent-type[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
 _ENCODING = pattern(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGNORECASE)
 # The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
 _CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
 _BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
+# "multipart/report; report-type=delivery-status; boundary=...", as nearly all reports write it.
+_USUAL_MULTIPART = pattern(
+    r"(multipart/[a-z]{1,20})(?:;[ ]{0,4}report-type=\"?[\w-]{1,40}\"?)?;[ ]{0,4}boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE | re.ASCII
+)
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
 _NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
@@ -24,7 +27,7 @@ _NO_FIELD_LIMIT = 8
 _FOLDING = (b" ", b"\t")
 _FIELD_NAME = pattern(rb"[!-9;-~]+[ \t]*:")
 # Such a line, or a field's name with blanks behind it; quickly found.
-_ODD_LINE = pattern(rb"\n(?![!-9;-~]+:|[ \t]+\S|>?From )[^\n]")
+_ODD_LINE = pattern(r"\n(?![!-9;-~]+:|[ \t]+\S|>?From )[^\n]")
 # What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
 _ROOT_FIELD = pattern(
     rb"^(?:from|to|subject|date|message-id|received|return-path|auto-submitted|mime-version|content-[a-z-]{1,30})[ \t]*:",
@@ -51,47 +54,76 @@ _KNOWN_TYPES = (
 )
 
 
+class DoubtError(Exception):
+    """The line ends of a mail are not CRLF throughout, or something else in it asks for a closer look."""
+
+
 class Head(NamedTuple):
-    """What a part's header block says. ``content_type`` is in lower case, "" where none is stated; ``value`` is the
-    field it stands in. ``odd`` tells a line that may be no field; ``length`` counts the block's bytes up to the first
-    field that belongs into the body. ``encoding`` is b"" where none is stated, None where nobody looked.
+    """What a part's header block says. ``block`` has LF for line ends, also before it. ``content_type`` is in lower case,
+    "" where none is stated; ``value`` is the field it stands in. ``odd`` tells a line that may be no field; ``length``
+    counts the block's bytes up to the first field that belongs into the body.
     """
 
+    block: bytes
+    fields: Fields
     content_type: str
     value: str
-    boundary: str | None
+    boundary: bytes
     odd: bool
     length: int
-    encoding: bytes | None
 
 
 def read_head(block: bytes) -> Head:
     """Read a header block that begins with the line end before it."""
-    if len(block) <= REMEMBERED:
-        return _remembered(block)
-    return Head(*_read(block), None)
+    return _remembered(block) if len(block) <= REMEMBERED else _read(block)
 
 
-def _read(block: bytes) -> tuple[str, str, str | None, bool, int]:
-    field = _CONTENT_TYPE.search(block)
-    value = unfold(field[1].decode("latin-1")) if field else ""
+def read_crlf_head(lines: bytes) -> Head:
+    """Read a header block with CRLF for line ends. Raises DoubtError where another one stands between, or a line is odd."""
+    return _crlf_remembered(lines) if len(lines) <= REMEMBERED else _read_crlf(lines)
+
+
+def _read_crlf(lines: bytes) -> Head:
+    block = b"\n".join(lines.split(b"\r\n"))
+    if b"\r" in block or block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
+        raise DoubtError
+    head = _read(block)
+    if head.odd or head.length < len(block):
+        raise DoubtError
+    return head
+
+
+def _read(block: bytes) -> Head:
+    text = block.decode("latin-1")
+    odd = _ODD_LINE.search(text) is not None
+    fields = Fields(text, tidy=not odd)
+    value = fields.raw("content-type") or ""
+    length = len(block)
+    if match := _USUAL_MULTIPART.match(value):
+        kind, boundary = match[1].lower(), match[2]
+        return Head(block, fields, kind, value, _delimiting(boundary), odd, length)
     match = _TYPE.match(value)
     kind = match[1].lower() if match else ""
-    length = len(block)
     if kind in _MACHINE_TYPES and (first := _MACHINE_FIELD.search(block)):
         length = first.start() + 1
     if kind and not kind.startswith(_KNOWN_TYPES):
         kind = "text/plain"
-    boundary = None
+    stated = None
     if "boundary" in value.lower():
         plain = _BOUNDARY.search(value)
-        boundary = plain[1] if plain else parameter(value, "boundary")
-    return kind, value, boundary, _ODD_LINE.search(block) is not None, length
+        stated = plain[1] if plain else parameter(value, "boundary")
+    # Only a multipart has a boundary, however its type is spelt.
+    if stated and not kind.startswith(("multipart/", "message/")):
+        kind = "multipart/mixed"
+    return Head(block, fields, kind, value, _delimiting(stated or ""), odd, length)
 
 
-@lru_cache(maxsize=1024)
-def _remembered(block: bytes) -> Head:
-    return Head(*_read(block), encoding_of(block))
+_remembered = lru_cache(maxsize=1024)(_read)
+_crlf_remembered = lru_cache(maxsize=1024)(_read_crlf)
+
+
+def _delimiting(boundary: str) -> bytes:
+    return boundary.rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
 
 
 @lru_cache(maxsize=1024)
@@ -103,8 +135,15 @@ def charset_of(value: str) -> str | None:
 
 def encoding_of(block: bytes) -> bytes:
     """The transfer encoding that a header block states, in lower case; b"" where it states none."""
+    return _remembered_encoding(block) if len(block) <= REMEMBERED else _encoding(block)
+
+
+def _encoding(block: bytes) -> bytes:
     field = _ENCODING.search(block)
     return field[1].lower() if field else b""
+
+
+_remembered_encoding = lru_cache(maxsize=1024)(_encoding)
 
 
 def repaired_span(raw: bytes, start: int, stop: int, body: int, *, is_root: bool) -> tuple[int, int]:

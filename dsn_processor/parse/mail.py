@@ -5,7 +5,6 @@ from typing import Any
 
 from dsn_processor.facts import Defect, Envelope, ReturnedMessage
 from dsn_processor.parse.dsn import STATUS_LIMIT, STATUS_TYPES, StatusFields, read_status, read_tidy_status
-from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mime import Part, parse_mime
@@ -38,7 +37,7 @@ class Mail:
         self.defects: list[Defect] = []
         self.parts = parse_mime(raw, self.defects)
         self.root = root = self.parts[0]
-        self.fields = fields = Fields(root.block.decode("latin-1"), tidy=root.tidy)
+        self.fields = fields = root.facts.fields
         self.from_ = fields.text("from") or ""
         self.subject = fields.text("subject") or ""
         self.sort_parts()

@@ -8,12 +8,19 @@ import re
 from dsn_processor.facts import Defect
 from dsn_processor.parse.charsets import decode
 from dsn_processor.parse.fields import HEADER_LIMIT
-from dsn_processor.parse.heads import Head, charset_of, encoding_of, read_head, repaired_span
+from dsn_processor.parse.heads import (
+    DoubtError,
+    Head,
+    charset_of,
+    encoding_of,
+    read_crlf_head,
+    read_head,
+    repaired_span,
+)
 from dsn_processor.patterns import pattern
 
 DEPTH_LIMIT = 10
 PART_LIMIT = 100
-BOUNDARY_LIMIT = 1_000
 LOOKALIKE_LIMIT = 10_000  # lines that begin like a delimiter and are none
 
 _BOUNDARY_GUESS = pattern(
@@ -38,19 +45,7 @@ _SOFT_BREAK = pattern(rb"=[ \t]*\n")
 class Part:
     """One node: its header block, with the line end before it, and its body as a span of the whole mail's bytes."""
 
-    __slots__ = (
-        "_encoding",
-        "_type",
-        "block",
-        "boundary",
-        "children",
-        "content_type",
-        "depth",
-        "end",
-        "raw",
-        "start",
-        "tidy",
-    )
+    __slots__ = ("children", "content_type", "depth", "end", "facts", "raw", "start")
 
     def __init__(
         self, raw: bytes, start: int, end: int, depth: int, default_type: str = "text/plain"
@@ -59,46 +54,41 @@ class Part:
         self.end = end
         self.depth = depth
         self.children: list[Part] = []
-        head = self._read_head(start)
-        kind, self._type, self.boundary, odd, _, self._encoding = head
-        #: No line of the header block is odd.
-        self.tidy = not odd
-        self.content_type = kind or default_type
-        if self.boundary:
-            # Only a multipart has a boundary, however its type is spelt.
-            if not kind.startswith(("multipart/", "message/")):
-                self.content_type = "multipart/mixed"
-        elif not (depth or kind or "boundary" in self._type.lower()) and self._is_bare_multipart():
+        #: What the header block says.
+        self.facts = facts = self._read_head(start)
+        self.content_type = facts.content_type or default_type
+        if not (depth or facts.content_type) and self._is_bare_multipart():
             self.content_type = "multipart/mixed"
 
     def _read_head(self, start: int) -> Head:
         """Find the header block that begins at ``start``, and the body behind it."""
-        raw = self.raw
-        blank = raw.find(b"\n\n", start - 1 if start else 0, self.end)
-        stop, self.start = (self.end, self.end) if blank < 0 else (blank + 1, blank + 2)
-        stop = min(stop, start + HEADER_LIMIT)
-        self.block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
-        head = read_head(self.block)
-        if head.odd:
+        raw, end = self.raw, self.end
+        blank = raw.find(b"\n\n", start - 1 if start else 0, end)
+        stop, self.start = (end, end) if blank < 0 else (blank + 1, blank + 2)
+        block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
+        head = read_head(block) if len(block) <= HEADER_LIMIT else None
+        if head is None or head.odd:
+            stop = min(stop, start + HEADER_LIMIT)
             stop, self.start = repaired_span(raw, start, stop, self.start, is_root=not self.depth)
-            self.block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
-            head = read_head(self.block)
-        if head.length < len(self.block):
-            self.block = self.block[: head.length]
+            head = read_head(raw[start - 1 : stop] if start else b"\n" + raw[:stop])
+        if head.length < len(head.block):
             self.start = start - 1 + head.length
+            head = head._replace(block=head.block[: head.length])
         return head
 
     def _is_bare_multipart(self) -> bool:
+        if "boundary" in self.facts.value.lower():
+            return False
         return _BARE_MULTIPART.match(self.raw, self.start, self.end) is not None
 
     @property
     def head(self) -> str:
         """The header block, carried as latin-1."""
-        return self.block[1:].decode("latin-1")
+        return self.facts.block[1:].decode("latin-1")
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        encoding = self._encoding_stated()
+        encoding = encoding_of(self.facts.block)
         if encoding == b"base64":
             return lf_lines(_decode_base64(self._lines(limit * 3 // 2 + 4))[:limit])
         if encoding == b"quoted-printable":
@@ -108,18 +98,13 @@ class Part:
 
     def header_within(self, limit: int) -> bytes:
         """The header block at the beginning of the body."""
-        if self._encoding_stated() in _ENCODED:
+        if encoding_of(self.facts.block) in _ENCODED:
             return self.body(limit).lstrip(b"\n").partition(b"\n\n")[0]
         return self._header_lines(limit)
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
-        return decode(self.body(limit), charset_of(self._type))
-
-    def _encoding_stated(self) -> bytes:
-        if self._encoding is None:
-            self._encoding = encoding_of(self.block)
-        return self._encoding
+        return decode(self.body(limit), charset_of(self.facts.value))
 
     def _lines(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body as it came, with LF for line ends."""
@@ -134,16 +119,11 @@ class Part:
 
     def spans(self, defects: list[Defect]) -> list[tuple[int, int]]:
         """Where the parts of a multipart begin and end."""
-        boundary = (self.boundary or "").rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
-        usual = self._usual_spans(boundary)
-        return _spans(self, boundary, defects) if usual is None else usual
+        usual = self._usual_spans()
+        return _spans(self, defects) if usual is None else usual
 
-    def _usual_spans(self, boundary: bytes) -> list[tuple[int, int]] | None:
-        return _usual_spans(self.raw, self.start, self.end, boundary, b"\n") if boundary else None
-
-
-class DoubtError(Exception):
-    """The line ends of a mail are not CRLF throughout, or something else in it asks for a closer look."""
+    def _usual_spans(self) -> list[tuple[int, int]] | None:
+        return _usual_spans(self, b"\n") if self.facts.boundary else None
 
 
 class CrlfPart(Part):
@@ -157,14 +137,7 @@ class CrlfPart(Part):
         raw = self.raw
         blank = raw.find(b"\r\n\r\n", start - 2 if start else 0, self.end)
         stop, self.start = (self.end, self.end) if blank < 0 else (blank + 2, blank + 4)
-        lines = raw[start - 2 : stop] if start else b"\r\n" + raw[:stop]
-        self.block = block = b"\n".join(lines.split(b"\r\n"))
-        if b"\r" in block or block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
-            raise DoubtError
-        head = read_head(block)
-        if head.odd or head.length < len(block):
-            raise DoubtError
-        return head
+        return read_crlf_head(raw[start - 2 : stop] if start else b"\r\n" + raw[:stop])
 
     def _is_bare_multipart(self) -> bool:
         beginning = self.raw[self.start - 1 : self.start + _BARE_LOOK]
@@ -183,8 +156,9 @@ class CrlfPart(Part):
         block = lf_lines(raw[begin : min(self.end if end < 0 else end, begin + 3 * limit)])
         return block.lstrip(b"\n").partition(b"\n\n")[0][:limit]
 
-    def _usual_spans(self, boundary: bytes) -> list[tuple[int, int]]:
-        spans = _usual_spans(self.raw, self.start, self.end, boundary, b"\r\n")
+    def _usual_spans(self) -> list[tuple[int, int]]:
+        boundary = self.facts.boundary
+        spans = _usual_spans(self, b"\r\n")
         if not (spans and boundary):
             raise DoubtError
         # Another line end may stand before a delimiter, too.
@@ -202,7 +176,7 @@ def _crlf_parts(raw: bytes, defects: list[Defect]) -> list[Part] | None:
     if raw.startswith(_ODD_BEGINNINGS) or b"\0" in raw:
         return None
     start = 0
-    while match := _ENVELOPE_LINE.match(raw, start):
+    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
         start = match.end()
     if raw.startswith(b"\r", start):
         return None
@@ -267,14 +241,13 @@ def _tree(root: Part, defects: list[Defect]) -> list[Part]:
     return parts
 
 
-def _usual_spans(
-    raw: bytes, start: int, end: int, boundary: bytes, line_end: bytes
-) -> list[tuple[int, int]] | None:
+def _usual_spans(part: Part, line_end: bytes) -> list[tuple[int, int]] | None:
     """The spans between a multipart's delimiter lines where these are beyond doubt, as nearly all are; else None."""
-    needle = line_end + b"--" + boundary
+    raw, start, end = part.raw, part.start, part.end
+    needle = line_end + b"--" + part.facts.boundary
     width, length = len(line_end), len(needle)
     at = raw.find(needle, start - width, end)
-    if at < 0 or (at > start and _LOST_PART.search(lf_lines(raw[start:at]))):
+    if at < 0 or (at > start and b":" in raw[start:at] and _LOST_PART.search(lf_lines(raw[start:at]))):
         return None
     spans: list[tuple[int, int]] = []
     after = at + length
@@ -287,9 +260,9 @@ def _usual_spans(
     return spans if _CLOSING.match(raw, after, end) else None
 
 
-def _spans(part: Part, boundary: bytes, defects: list[Defect]) -> list[tuple[int, int]]:
+def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
     """The spans between a multipart's delimiter lines (RFC 2046 section 5.1.1)."""
-    raw = part.raw
+    raw, boundary = part.raw, part.facts.boundary
     found = _delimiters(raw, part.start, part.end, boundary) if boundary else []
     if not found:
         guess = _BOUNDARY_GUESS.search(raw, part.start, part.end)
