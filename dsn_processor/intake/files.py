@@ -74,6 +74,8 @@ def read_head(descriptor: int, size: int, limit: int) -> tuple[bytes, bool]:
 
 def printable_path(path: str) -> str:
     r"""``path`` as text that can be written anywhere: bytes that are no UTF-8 shown as ``\xHH``."""
+    if path.isascii():
+        return path
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -10,10 +10,11 @@ _MAILDIR_PARTS = frozenset({"cur/", "new/", "tmp/"})
 
 class Folder:
     """``next()`` gives the names in order, that of a folder with a "/" behind it. ``odd`` maps the names of links,
-    FIFOs, sockets and devices to what they are. ``holds_mail``: every file in it is a mail (cur, new).
+    FIFOs, sockets and devices to what they are. ``holds_mail``: every file in it is a mail (cur, new). ``is_plain``:
+    nothing but folders and regular files, and not a Maildir.
     """
 
-    __slots__ = ("_names", "descriptor", "holds_mail", "is_maildir", "odd", "source")
+    __slots__ = ("_names", "descriptor", "holds_mail", "is_maildir", "is_plain", "odd", "source")
 
     def __init__(self, descriptor: int, source: str, *, holds_mail: bool) -> None:
         self.descriptor = descriptor
@@ -34,6 +35,7 @@ class Folder:
         if self.is_maildir:
             names = [name for name in names if name != "tmp/"]  # mails still being delivered
         self._names = names
+        self.is_plain = not (self.odd or self.is_maildir)
 
     @classmethod
     def open(cls, name: str, source: str, parent: "Folder | None" = None) -> Self:

@@ -88,7 +88,10 @@ class Walk:
                     continue
                 source = f"{folder.source}/{printable_path(name.removesuffix('/'))}"
                 if not name.endswith("/"):
-                    yield from self._entry(name, folder, source)
+                    if folder.is_plain and formats.by_name(name) is Format.MAIL and name[0] != ".":
+                        yield self._mail(name, folder, source)
+                    else:
+                        yield from self._entry(name, folder, source)
                 elif len(stack) > self._limits.depth:
                     yield Skipped(
                         source, f"is more than {self._limits.depth} folders deep: name it to have it read"
@@ -109,26 +112,37 @@ class Walk:
 
     def _file(self, name: str, folder: Folder | None, source: str) -> Iterator[Item]:
         """``folder`` is None for a file that the user named: it is taken as mail unless we know it for more."""
-        try:
-            descriptor, size = open_file(name, None if folder is None else folder.descriptor)
-        except NotRegularError as error:
-            yield Skipped(source, str(error), failed=folder is None)
+        known = Format.MAIL if folder is not None and folder.holds_mail else formats.by_name(name)
+        if known is Format.MAIL:
+            yield self._mail(name, folder, source)
             return
-        except OSError as error:
-            yield Skipped(source, complaint(error))
+        opened = _open(name, folder, source)
+        if isinstance(opened, Skipped):
+            yield opened
             return
+        descriptor, size = opened
         try:
-            known = Format.MAIL if folder is not None and folder.holds_mail else formats.by_name(name)
-            if known is Format.MAIL:
-                raw, cut = read_head(descriptor, size, self._limits.mail)
-                yield InboundMessage(raw=raw, source=source, truncated=cut)
-            else:
-                yield from self._look(descriptor, known, source, named=folder is None)
+            yield from self._look(descriptor, known, source, named=folder is None)
         except OSError as error:
             yield Skipped(source, complaint(error))
         finally:
             os.close(descriptor)
             self._done += size
+
+    def _mail(self, name: str, folder: Folder | None, source: str) -> InboundMessage | Skipped:
+        """A file that is one mail."""
+        opened = _open(name, folder, source)
+        if isinstance(opened, Skipped):
+            return opened
+        descriptor, size = opened
+        try:
+            raw, cut = read_head(descriptor, size, self._limits.mail)
+        except OSError as error:
+            return Skipped(source, complaint(error))
+        finally:
+            os.close(descriptor)
+            self._done += size
+        return InboundMessage(raw, source, truncated=cut)
 
     def _look(self, descriptor: int, known: Format | None, source: str, *, named: bool) -> Iterator[Item]:
         file: io.BufferedReader = io.BufferedReader(io.FileIO(descriptor, closefd=False), _BUFFER)
@@ -155,6 +169,16 @@ class Walk:
                     yield PassedOver(source)
             finally:
                 self._open = None
+
+
+def _open(name: str, folder: Folder | None, source: str) -> tuple[int, int] | Skipped:
+    """Descriptor and size of a file, or why it is not read."""
+    try:
+        return open_file(name, None if folder is None else folder.descriptor)
+    except NotRegularError as error:
+        return Skipped(source, str(error), failed=folder is None)
+    except OSError as error:
+        return Skipped(source, complaint(error))
 
 
 def read_stdin(limit: int) -> InboundMessage:
