@@ -88,7 +88,22 @@ def describe_recipient(report: RecipientReport, verdict: Verdict | None) -> dict
     """``verdict`` is None for a recipient that there is nothing to judge about: delivered, relayed, ..."""
     # Taken apart at once: to ask for each field by its name costs several times as much.
     bounce_type, reason, scope, confidence, rule_id, evidence, block, _ = verdict or _UNJUDGED
-    address, original, action, status, reply_code, diagnostic, _, _, remote_mta, command, last, until, _, _ = report
+    (
+        address,
+        original,
+        action,
+        status,
+        reply_code,
+        diagnostic,
+        _,
+        _,
+        remote_mta,
+        command,
+        last,
+        until,
+        _,
+        _,
+    ) = report
     return {
         "address": address,
         "original": original,

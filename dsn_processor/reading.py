@@ -1,6 +1,7 @@
 """What a mail says: parse, then judge. Pure; startup matters here, since ``parse`` and ``explain`` need no more."""
 
 import gc
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -8,8 +9,8 @@ from dsn_processor import __version__
 from dsn_processor.classify.match import RuleBook
 from dsn_processor.classify.rules import digest, read_files
 from dsn_processor.classify.verdict import judge
-from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
-from dsn_processor.parse.message import parse_message
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport, Verdict
+from dsn_processor.parse.message import parse_message, parse_messages
 from dsn_processor.parse.replies import find_command, parse_reply
 from dsn_processor.terms import Action
 
@@ -35,6 +36,12 @@ def read(
     """Parse and judge one mail. Pure: no clock, no store; never raises on bad mail. Without ``rules`` by the package's."""
     parsed = parse_message(raw, envelope)
     return Reading(parsed=parsed, verdicts=judge_recipients(parsed, rules, trace=trace))
+
+
+def read_all(messages: Sequence[InboundMessage], rules: Rules | None = None) -> list[Reading]:
+    """As ``read``, for a dozen or two: quicker than one by one."""
+    parsed = parse_messages([(message.raw, message.envelope) for message in messages])
+    return [Reading(one, judge_recipients(one, rules)) for one in parsed]
 
 
 def judge_recipients(

@@ -24,6 +24,10 @@ class JsonLines:
         self._written = 0
         self._line: Callable[[dict[str, Any]], bytes] = json_line
 
+    @property
+    def is_watched(self) -> bool:
+        return not self._size
+
     def write(self, value: dict[str, Any]) -> None:
         if self._written == _FEW:
             self._line = _quick()

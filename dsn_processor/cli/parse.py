@@ -1,7 +1,18 @@
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import DsnProcessorError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dsn_processor.facts import InboundMessage
+    from dsn_processor.intake.items import Item, Skipped
+    from dsn_processor.reading import Rules
+
+_TOGETHER = 16  # mails that are read at once, which is quicker
+_TOGETHER_BYTES = 1_000_000
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,36 +48,71 @@ def run(args: argparse.Namespace) -> int:
 def _parse(args: argparse.Namespace) -> int:
     from dsn_processor.cli.complaints import complain
     from dsn_processor.cli.output import JsonLines
-    from dsn_processor.contract import describe_mail
-    from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
     from dsn_processor.intake.walk import Walk
-    from dsn_processor.reading import expect_many, read
+    from dsn_processor.reading import expect_many
 
     expect_many()
     rules = chosen_rules(args.rules)
     out = JsonLines()
     failed = False
     try:
-        for item in Walk(args.paths):
-            if isinstance(item, InboundMessage):
-                try:
-                    value = describe_mail(item, read(item.raw, item.envelope, rules), mappings=args.mappings)
-                except (DsnProcessorError, OSError):
-                    raise  # not this mail's fault: the rules cannot be read
-                except Exception as error:
+        for found in _together(Walk(args.paths), 1 if out.is_watched else _TOGETHER):
+            if isinstance(found, Skipped):
+                failed = failed or found.failed
+                complain(f"{found.source} {found.why}")
+                continue
+            for line in _lines(found, rules, mappings=args.mappings):
+                if isinstance(line, str):
                     failed = True
-                    complain(
-                        f"{item.source} met a fault of ours, please report it: {type(error).__name__}: {error}"
-                    )
+                    complain(line)
                 else:
-                    out.write(value)
-            elif isinstance(item, Skipped):
-                failed = failed or item.failed
-                complain(f"{item.source} {item.why}")
+                    out.write(line)
     finally:
         out.flush()
     return 1 if failed else 0
+
+
+def _together(items: "Iterable[Item]", count: int) -> "Iterator[list[InboundMessage] | Skipped]":
+    """The mails in groups of ``count``, and what was skipped between them."""
+    from dsn_processor.facts import InboundMessage
+    from dsn_processor.intake.items import Skipped
+
+    group: list[InboundMessage] = []
+    size = 0
+    for item in items:
+        if isinstance(item, InboundMessage):
+            group.append(item)
+            size += len(item.raw)
+            if len(group) >= count or size >= _TOGETHER_BYTES:
+                yield group
+                group, size = [], 0
+        elif isinstance(item, Skipped):
+            yield item
+    if group:
+        yield group
+
+
+def _lines(
+    messages: "list[InboundMessage]", rules: "Rules | None", *, mappings: bool
+) -> list[dict[str, Any] | str]:
+    """What each mail says; a complaint where one meets a fault of ours."""
+    from dsn_processor.contract import describe_mail
+    from dsn_processor.reading import read_all
+
+    try:
+        readings = read_all(messages, rules)
+        return [
+            describe_mail(message, reading, mappings=mappings)
+            for message, reading in zip(messages, readings, strict=True)
+        ]
+    except (DsnProcessorError, OSError):
+        raise  # not a mail's fault: the rules cannot be read
+    except Exception as error:
+        if len(messages) > 1:
+            return [line for one in messages for line in _lines([one], rules, mappings=mappings)]
+        fault = f"{type(error).__name__}: {error}"
+        return [f"{messages[0].source} met a fault of ours, please report it: {fault}"]
 
 
 def _print_schema() -> int:

@@ -18,7 +18,8 @@ _CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECA
 _BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 # "multipart/report; report-type=delivery-status; boundary=...", as nearly all reports write it.
 _USUAL_MULTIPART = pattern(
-    r"(multipart/[a-z]{1,20})(?:;[ ]{0,4}report-type=\"?[\w-]{1,40}\"?)?;[ ]{0,4}boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE | re.ASCII
+    r"(multipart/[a-z]{1,20})(?:;[ ]{0,4}report-type=\"?[\w-]{1,40}\"?)?;[ ]{0,4}boundary=\"([^\"\\%]{1,200})\"",
+    re.IGNORECASE | re.ASCII,
 )
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.

@@ -107,6 +107,15 @@ class Mail:
             return returned_from_part(self.returned_part)
         return returned_from_text(self._split[1]) if self._split[1] else None
 
+    def look_at_notice(self) -> None:
+        """Decode the text, and part the report's own words from what they quote."""
+        self._split  # noqa: B018  kept from the first look on
+
+    def look_at_returned(self) -> None:
+        """Read the returned message's headers, where its part is not still to be found."""
+        if self.feedback_part is None:
+            self.returned  # noqa: B018
+
     @cached_property
     def status_fields(self) -> StatusFields:
         if not self.status_parts:

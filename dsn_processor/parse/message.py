@@ -1,5 +1,7 @@
 """Decides what kind of mail this is and gathers what it says. Never raises on bad mail."""
 
+from collections.abc import Sequence
+
 from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, RecipientReport, ReturnedMessage
 from dsn_processor.parse.arf import complaint_recipients, read_feedback, read_own_form
 from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
@@ -27,6 +29,28 @@ _KIND_OF = {action: Kind(action.value) for action in Action}
 
 def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage:
     """Parse one mail, whatever it is. ``raw`` may have LF, CRLF or CR line ends."""
+    [parsed] = parse_messages([(raw, envelope)])
+    return parsed
+
+
+def parse_messages(mails: Sequence[tuple[bytes, Envelope | None]]) -> list[ParsedMessage]:
+    """Parse mails, each for itself, but step by step for all of them: so a step's code and tables stay in the processor's
+    cache, which all steps together do not fit into. A dozen or two at once is best.
+    """
+    opened = [_opened(raw, envelope) for raw, envelope in mails]
+    for mail in opened:
+        mail.look_at_notice()
+    for mail in opened:
+        mail.look_at_returned()
+    stated = [_stated(mail) for mail in opened]
+    explained = [
+        with_explanations(reports, mail) if reports else ()
+        for mail, reports in zip(opened, stated, strict=True)
+    ]
+    return [_concluded(mail, tuple(reports)) for mail, reports in zip(opened, explained, strict=True)]
+
+
+def _opened(raw: bytes, envelope: Envelope | None) -> Mail:
     mail = Mail(raw, envelope)
     if (wrapped := wrapped_report(mail)) is not None:
         raw = wrapped
@@ -36,12 +60,26 @@ def parse_message(raw: bytes, envelope: Envelope | None = None) -> ParsedMessage
 
         mail = Mail(lf_lines(raw), envelope)  # whose parts can be cut anywhere
         salvage(mail)
-    if mail.feedback_part is not None and (mail.root.content_type == _REPORT or not is_forward(mail)):
+    return mail
+
+
+def _is_complaint(mail: Mail) -> bool:
+    return mail.feedback_part is not None and (mail.root.content_type == _REPORT or not is_forward(mail))
+
+
+def _stated(mail: Mail) -> list[RecipientReport] | None:
+    """The recipients in the delivery-status fields of a report."""
+    if not mail.status_parts or _is_complaint(mail) or is_forward(mail):
+        return None
+    return recipient_reports(mail.status_fields, mail.defects)
+
+
+def _concluded(mail: Mail, recipients: tuple[RecipientReport, ...]) -> ParsedMessage:
+    """All of a mail's facts; ``recipients`` are those of its delivery-status fields."""
+    if recipients:
+        return _facts(mail, kind_of(recipients), recipients)
+    if _is_complaint(mail):
         return _complaint(mail)
-    if mail.status_parts and not is_forward(mail):
-        parsed = _status_report(mail)
-        if parsed is not None:
-            return parsed
     if mail.disposition_part is not None:
         kind, recipients, original_id = read_disposition(mail)
         return _facts(mail, kind, recipients, returned_id=message_id(original_id))
@@ -56,13 +94,6 @@ def _complaint(mail: Mail) -> ParsedMessage:
     feedback = read_feedback(mail)
     assert feedback is not None
     return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
-
-
-def _status_report(mail: Mail) -> ParsedMessage | None:
-    recipients = tuple(with_explanations(recipient_reports(mail.status_fields, mail.defects), mail))
-    if not recipients:
-        return None
-    return _facts(mail, kind_of(recipients), recipients)
 
 
 def _free_form(mail: Mail) -> ParsedMessage:

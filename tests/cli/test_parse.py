@@ -88,12 +88,12 @@ def test_what_is_left_alone_on_purpose_is_told_and_is_no_failure(cli, put, tmp_p
 def test_a_mail_that_meets_a_fault_of_ours_does_not_stop_the_others(cli, put, tmp_path, monkeypatch):
     put("a.eml", number=1)
     put("b.eml", number=2)
-    real = reading.read
+    real = reading.parse_messages
 
-    def faulty(raw, *rest):
-        return 1 / 0 if b"report-1@" in raw else real(raw, *rest)
+    def faulty(mails):
+        return 1 / 0 if any(b"report-1@" in raw for raw, _ in mails) else real(mails)
 
-    monkeypatch.setattr(reading, "read", faulty)
+    monkeypatch.setattr(reading, "parse_messages", faulty)
     code, out, err = cli("parse", tmp_path)
     assert code == 1
     assert [one["message_id"] for one in lines(out)] == ["report-2@mail.example.com"]
@@ -104,7 +104,7 @@ def test_rules_that_cannot_be_read_are_a_configuration_error(cli, put, monkeypat
     def broken(*_):
         raise RulesError("my.toml: row 3 has no reason")
 
-    monkeypatch.setattr(reading, "read", broken)
+    monkeypatch.setattr(reading, "judge_recipients", broken)
     assert cli("parse", put()) == (3, "", "dsn-processor: my.toml: row 3 has no reason\n")
 
 
