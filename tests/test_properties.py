@@ -18,7 +18,7 @@ from dsn_processor.parse.identity import identity
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.message import parse_message
 from dsn_processor.parse.mime import lf_lines
-from dsn_processor.reading import read
+from dsn_processor.reading import read, read_all
 from dsn_processor.terms import Action
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures_eml").rglob("*.eml"))
