@@ -138,7 +138,13 @@ def connect(path: Path, *, readonly: bool) -> Connection:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    engine = create_engine("sqlite://", creator=dial, poolclass=StaticPool, json_serializer=_JSON.encode)
+    engine = create_engine(
+        "sqlite://",
+        creator=dial,
+        poolclass=StaticPool,
+        json_serializer=_JSON.encode,
+        hide_parameters=True,  # errors are logged; what mails say is not
+    )
     _begin_with(engine, "BEGIN" if readonly else "BEGIN IMMEDIATE")
     return engine.connect()
 

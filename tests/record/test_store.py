@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from dsn_processor import pipeline
 from dsn_processor.bulk import take
@@ -10,6 +11,7 @@ from dsn_processor.errors import StoreError
 from dsn_processor.facts import (
     Block,
     Defect,
+    Envelope,
     Evidence,
     FeedbackReport,
     InboundMessage,
@@ -141,6 +143,17 @@ def test_a_transaction_that_fails_leaves_nothing(store):
     with pytest.raises(ValueError):  # noqa: PT011
         fail()
     assert store.stats().duplicates == 0
+
+
+def test_an_error_does_not_tell_what_mails_say(store):
+    mail = InboundMessage(b"From: secret-9\n\nsecret-9", "secret-9", Envelope("secret-9@example.com"))
+    message = pipeline.new_message(pipeline.Unread(mail, "x", NOW))
+    with store.transaction():
+        store.add_messages([message])
+    with store.transaction(), pytest.raises(IntegrityError) as caught:
+        store.add_messages([message])
+    assert "secret-9" not in pipeline.told(caught.value)
+    assert "identity" in pipeline.told(caught.value)
 
 
 def test_nothing_there(store):
