@@ -69,6 +69,12 @@ def test_line_ends_do_not_matter(raw):
     assert identity(lf) == identity(lf.replace(b"\n", b"\r\n"))
 
 
+def test_mails_read_together_say_what_each_says_alone():
+    messages = [InboundMessage(raw=raw, source="-") for raw in MAILS]
+    random.Random(1).shuffle(messages)
+    assert read_all(messages) == [read(message.raw) for message in messages]
+
+
 @calm
 @given(
     st.sampled_from(MAILS),
