@@ -25,6 +25,7 @@ COMMANDS = {
     "stats": "query",
     "quarantine": "quarantine",
     "reclassify": "reclassify",
+    "token": "token",
     "rules": "rules",
     "oauth": "oauth",
     "config": "config",

@@ -9,7 +9,7 @@ from dsn_processor.patterns import pattern
 
 _LAYERS = 6  # of wrapping that are taken off
 _CANDIDATES = 8
-_LONGEST = 1_000  # characters of an address that are looked at
+_LONGEST = 400  # characters of an address that are looked at
 
 _DOMAIN = r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,12}"
 # SRS0=hash=time=domain=local@forwarder; the first separator may be + or -, a shortcut keeps the others
@@ -21,7 +21,9 @@ _TAGGED = pattern(r"(?:prvs|msprvs\d|btv\d)=(?:=?[0-9a-z_-]{6,40}==?)(.+)", re.I
 _TAG_LAST = pattern(r"prvs=(.+)[=/][0-9a-f]{6,10}", re.IGNORECASE)  # an early form
 
 # ezmlm: list-return-123-user=example.net; list-return-warn-epoch.cookie-user=example.net
-_EZMLM = pattern(r".+?-return-(?:(?:warn|probe)-)?[0-9][0-9a-z_.-]*?-(.+[^=]=" + _DOMAIN + ")", re.IGNORECASE)
+_EZMLM = pattern(
+    r".+?-return-(?:(?:warn|probe)-)?[0-9]{1,20}(?:\.[a-z]{1,40})?-(.+[^=]=" + _DOMAIN + ")", re.IGNORECASE
+)
 # bounce+user==a==example.net==list
 _SYMPA = pattern(r"bounce\+(.+?)==a==(" + _DOMAIN + r")(?:==.+)?", re.IGNORECASE)
 _SPELLED = pattern(r"(.+?)(?:=at=|--at--|_at_)(" + _DOMAIN + ")", re.IGNORECASE)

@@ -4,10 +4,14 @@ What every command needs is here, and loads in a blink; load.py reads all that a
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.facts import Envelope
-from dsn_processor.settings.sources import Given, lookup
+from dsn_processor.settings.sources import PREFIX, Given, lookup, read_file
+
+if TYPE_CHECKING:
+    from dsn_processor.correlate.options import CorrelationOptions
 
 DATABASE_VARIABLE = "DSN_PROCESSOR_DB"
 DEFAULT_DATABASE = "sqlite:///dsn-processor.db"
@@ -36,6 +40,19 @@ def rules_file(option: str | None = None) -> str | None:
         return option
     given = lookup("rules")
     return given.value or None if given is not None else None
+
+
+def correlation_options(config: str | None = None) -> "CorrelationOptions | None":
+    """How reports are held against what was sent; None where nobody has written anything about it. Only where somebody
+    has is the whole configuration read. Raises ConfigurationError.
+    """
+    if not any(name.startswith(f"{PREFIX}CORRELATION__") for name in os.environ):
+        file = read_file(config)
+        if file is None or "correlation" not in file.values:
+            return None
+    from dsn_processor.settings.load import load  # noqa: PLC0415  takes as long to import as to read a hundred mails
+
+    return load(config).settings.correlation
 
 
 def pipe_envelope() -> Envelope:

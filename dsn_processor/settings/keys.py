@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -87,7 +87,7 @@ def read_value(key: Key, given: Given) -> Any:
     if isinstance(value, str) and key.unit in _READ:
         return _READ[key.unit](value)
     adapter = _adapter(key)
-    if get_origin(key.type) is tuple:
+    if isinstance(key.default, tuple):
         if given.text:
             if value.lstrip().startswith("["):
                 return adapter.validate_json(value, strict=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions, PopOptions
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 from dsn_processor.logs import LogOptions
@@ -26,6 +27,7 @@ class Settings:
     smtp: SmtpOptions = field(default_factory=SmtpOptions)
     lmtp: LmtpOptions = field(default_factory=LmtpOptions)
     web: WebOptions = field(default_factory=WebOptions)
+    correlation: CorrelationOptions = field(default_factory=CorrelationOptions)
     processing: ProcessingOptions = field(default_factory=ProcessingOptions)
     log: LogOptions = field(default_factory=LogOptions)
     imap: tuple[ImapOptions, ...] = ()
