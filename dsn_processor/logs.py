@@ -38,7 +38,8 @@ from dsn_processor.units import Secret
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _ADDRESSES = ("sender", "recipient", "recipients", "address")
 _SECRETS = frozenset({"password", "secret", "token", "hash_key", "authorization", "cookie"})
-_QUIET = ("mail.log", "aiosmtpd", "alembic", "httpx", "httpcore")  # aiosmtpd tells every command; a session says itself what is worth a line
+#: Libraries that tell every step; what is worth a line is told by whoever uses them.
+_QUIET = ("mail.log", "aiosmtpd", "alembic", "httpx", "httpcore")
 _CAUSES = 3  # exceptions of a chain that are told
 _FRAMES = 6  # calls of each, the innermost first
 
