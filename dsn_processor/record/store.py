@@ -269,6 +269,10 @@ class Store:
         with self._reading() as connection:
             return mailboxes.mails(connection, account, folder)
 
+    def account(self, name: str) -> AccountStatus | None:
+        """How an account does; None: it was never looked at."""
+        return next((status for status in self.accounts() if status.account == name), None)
+
     def accounts(self) -> list[AccountStatus]:
         """How the accounts do that were ever looked at, by name."""
         with self._reading() as connection:

@@ -13,6 +13,7 @@ from dsn_processor import __version__, bulk, logs
 from dsn_processor.bulk import Prepared
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.taking import Taking
 from dsn_processor.pipeline import Outcome, release
 from dsn_processor.record.entries import NewReport
@@ -29,6 +30,7 @@ from dsn_processor.server.handover import (
     short_name,
 )
 from dsn_processor.server.keeper import Keeper
+from dsn_processor.server.mailboxes import note_of, status_of, status_words
 from dsn_processor.server.writer import Writer
 
 log = logs.get_logger(room="control")
@@ -51,6 +53,11 @@ class Control:
             "commit": self._commit,
             "replace": self._replace,
             "retry": self._retry,
+            "met": self._met,
+            "mailbox": self._mailbox,
+            "settle": self._settle,
+            "account": self._account,
+            "set_account": self._set_account,
         }
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -126,9 +133,11 @@ class Control:
         identities = header["identities"]
         return {"known": await self._writer.call(lambda store: store.known(identities))}
 
-    async def _commit(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
+    async def _commit(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         batch = await asyncio.to_thread(facts_of, Prepared, body)
-        outcomes = await self._writer.call(lambda store: bulk.commit(store, batch))
+        words = header.get("note")
+        note = None if words is None else note_of(words)
+        outcomes = await self._writer.call(lambda store: bulk.commit(store, batch, note))
         pairs = list(zip(batch, outcomes, strict=True))
         for prepared, outcome in pairs:
             count_committed(prepared, outcome)
@@ -137,6 +146,31 @@ class Control:
     async def _replace(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:
         reports = await asyncio.to_thread(facts_of, NewReport, body)
         await self._writer.call(lambda store: _replaced(store, reports))
+        return {}
+
+    async def _met(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        identities = header["identities"]
+        return {"met": await self._writer.call(lambda store: store.met(identities))}
+
+    async def _mailbox(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        where = header["account"], header["folder"]
+        position, mails = await self._writer.call(
+            lambda store: (store.position(*where), store.mailbox_mails(*where))
+        )
+        return {"position": position, "mails": mails}
+
+    async def _settle(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        keeping = StoreKeeping(self._writer.ask)
+        await asyncio.to_thread(keeping.settle, header["account"], header["folder"], header["uids"])
+        return {}
+
+    async def _account(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        status = await self._writer.call(lambda store: store.account(header["account"]))
+        return {"status": None if status is None else status_words(status)}
+
+    async def _set_account(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        keeping = StoreKeeping(self._writer.ask)
+        await asyncio.to_thread(keeping.set_account, status_of(header["status"]))
         return {}
 
     async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,7 +23,9 @@ from dsn_processor.bulk import Prepared
 from dsn_processor.errors import DsnProcessorError, StoreBusyError, StoreError, StoreFullError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import Accepted, Outcome
-from dsn_processor.record.entries import NewReport
+from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition, NewReport
+from dsn_processor.server.mailboxes import mail_of, position_of, status_of, status_words
+from dsn_processor.terms import Kind
 
 _Fact = TypeVar("_Fact", Prepared, NewReport)
 
@@ -62,11 +65,12 @@ def fault_name(error: Exception) -> str:
 
 
 class Handover:
-    """A connection to the running server. Every method raises StoreError where the server cannot do it or has gone."""
+    """A connection to the running server, for any thread. Every method raises StoreError where the server cannot do it or has gone."""
 
     def __init__(self, connection: socket.socket, name: str) -> None:
         self._connection = connection
         self._file = connection.makefile("rb")
+        self._turn = Lock()
         self.name = name
 
     @classmethod
@@ -119,9 +123,10 @@ class Handover:
         known: dict[str, int] = self._ask({"ask": "known", "identities": list(identities)})["known"]
         return known
 
-    def commit(self, batch: Sequence[Prepared]) -> list[Outcome]:
+    def commit(self, batch: Sequence[Prepared], note: MailboxNote | None = None) -> list[Outcome]:
         """As ``bulk.commit``."""
-        answers = self._ask({"ask": "commit"}, pickle.dumps(list(batch), pickle.HIGHEST_PROTOCOL))["outcomes"]
+        facts = pickle.dumps(list(batch), pickle.HIGHEST_PROTOCOL)
+        answers = self._ask({"ask": "commit", "note": note}, facts)["outcomes"]
         return [
             Outcome(
                 source=prepared.message.source,
@@ -137,6 +142,36 @@ class Handover:
             for prepared, answer in zip(batch, answers, strict=True)
         ]
 
+    # ---- mailboxes (intake/mailbox/keeping.py)
+
+    def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
+        """As ``Store.met``."""
+        found = self._ask({"ask": "met", "identities": list(identities)})["met"]
+        return {key: kind and Kind(kind) for key, kind in found.items()}
+
+    def position(self, account: str, folder: str = "") -> MailboxPosition | None:
+        """As ``Store.position``."""
+        found = self._ask({"ask": "mailbox", "account": account, "folder": folder})["position"]
+        return None if found is None else position_of(found)
+
+    def mailbox_mails(self, account: str, folder: str = "") -> list[MailboxMail]:
+        """As ``Store.mailbox_mails``."""
+        found = self._ask({"ask": "mailbox", "account": account, "folder": folder})["mails"]
+        return list(map(mail_of, found))
+
+    def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
+        """As ``Store.settle``."""
+        self._ask({"ask": "settle", "account": account, "folder": folder, "uids": list(uids)})
+
+    def account(self, name: str) -> AccountStatus | None:
+        """As ``Store.account``."""
+        found = self._ask({"ask": "account", "account": name})["status"]
+        return None if found is None else status_of(found)
+
+    def set_account(self, status: AccountStatus) -> None:
+        """As ``Store.set_account``."""
+        self._ask({"ask": "set_account", "status": status_words(status)})
+
     def replace(self, reports: Sequence[NewReport]) -> None:
         """Put today's answers in place of older ones."""
         self._ask({"ask": "replace"}, pickle.dumps(list(reports), pickle.HIGHEST_PROTOCOL))
@@ -147,6 +182,10 @@ class Handover:
         return retried
 
     def _ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
+        with self._turn:
+            return self._answer(header, body)
+
+    def _answer(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         try:
             self._connection.sendall(message(header, body))
             lengths = self._file.read(LENGTHS.size)

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 from dsn_processor import logs, metrics
@@ -101,6 +102,12 @@ class Writer:
             self._calls.append(_Call(function, future))
             self._wake.notify()
         return future
+
+    def ask(self, function: Callable[[Store], _Answer]) -> _Answer:
+        """As ``call``, from any other thread than the loop's: returns when it is done."""
+        answer: Future[_Answer] = Future()
+        self._loop.call_soon_threadsafe(lambda: _pass_on(self.call(function), answer))
+        return answer.result()
 
     def expect_backlog(self) -> None:
         """Tell that mails wait on disk which the writer itself has not put there."""
@@ -330,6 +337,20 @@ class Writer:
     def _tell(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if answers:
             self._loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _pass_on(source: asyncio.Future[_Answer], answer: Future[_Answer]) -> None:
+    """Tell another thread what a future of the loop tells."""
+
+    def told(done: asyncio.Future[_Answer]) -> None:
+        if done.cancelled():
+            answer.cancel()
+        elif error := done.exception():
+            answer.set_exception(error)
+        else:
+            answer.set_result(done.result())
+
+    source.add_done_callback(told)
 
 
 def _resolve(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:

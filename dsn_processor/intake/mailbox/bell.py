@@ -15,7 +15,7 @@ class Bell:
         os.set_blocking(self._reads, False)
         os.set_blocking(self._writes, False)
         self._lock = threading.Lock()
-        self.stopped = False
+        self._stopped = False
 
     def fileno(self) -> int:
         return self._reads
@@ -26,12 +26,15 @@ class Bell:
                 os.write(self._writes, b".")
 
     def stop(self) -> None:
-        self.stopped = True
+        self._stopped = True
         self.ring()
+
+    def stopped(self) -> bool:
+        return self._stopped
 
     def hear(self) -> None:
         """Silence it, unless it is to ring for good."""
-        if not self.stopped:
+        if not self._stopped:
             with suppress(BlockingIOError):
                 os.read(self._reads, 100)
 

@@ -126,7 +126,7 @@ class ImapMailbox:
         taken = left = 0
         problems: list[str] = []
         for name in self.options.folders:
-            if self._bell.stopped:
+            if self._bell.stopped():
                 break
             try:
                 looked = self._look(name)
@@ -153,7 +153,7 @@ class ImapMailbox:
         self.watching.found(options.name, len(uids))
         run = _Run(self, folder, position, filing, len(uids))
         run.take(self._pieces(name, uids))
-        if again and not self._bell.stopped:
+        if again and not self._bell.stopped():
             run.take(self._retried(noted), counted=False)
         return Looked(run.stored, run.left, filing.problems)
 
@@ -179,7 +179,7 @@ class ImapMailbox:
             part = uids[start : start + CHUNK]
             sizes = self._session.sizes(part)
             for group in self._groups(folder, part, sizes):
-                if self._bell.stopped:
+                if self._bell.stopped():
                     return
                 yield self._fetch(folder, group, sizes)
 
@@ -245,7 +245,7 @@ class ImapMailbox:
         """Mails that could not be fetched before, once more."""
         assert self._session is not None
         for mail in noted:
-            if mail.task is MailboxTask.FETCH and mail.attempts < ATTEMPTS and not self._bell.stopped:
+            if mail.task is MailboxTask.FETCH and mail.attempts < ATTEMPTS and not self._bell.stopped():
                 uid = int(mail.uid)
                 sizes = self._session.sizes([uid])
                 yield self._fetch("", [uid], sizes, mail.attempts) if sizes else _Piece([], [uid], [])

@@ -9,7 +9,7 @@ from dsn_processor.bulk import Prepared
 from dsn_processor.pipeline import Outcome
 from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition
 from dsn_processor.record.store import Store
-from dsn_processor.terms import Kind
+from dsn_processor.terms import Kind, MailboxTask
 
 _Answer = TypeVar("_Answer")
 
@@ -32,8 +32,11 @@ class Keeping(Protocol):
     def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
         """As ``Store.settle``, on disk."""
 
+    def account(self, name: str) -> AccountStatus | None:
+        """How an account did when it was last looked at."""
+
     def set_account(self, status: AccountStatus) -> None:
-        """As ``Store.set_account``."""
+        """As ``Store.set_account``, on disk."""
 
 
 class Looked(NamedTuple):
@@ -109,9 +112,57 @@ class StoreKeeping:
 
         self._call(settled)
 
+    def account(self, name: str) -> AccountStatus | None:
+        return self._call(lambda store: store.account(name))
+
     def set_account(self, status: AccountStatus) -> None:
         def written(store: Store) -> None:
             with store.transaction():
                 store.set_account(status)
 
         self._call(written)
+
+
+class DryKeeping:
+    """Keeps nothing: what would be stored is told. ``store`` is what is known so far; None is nothing."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._keeping = None if store is None else StoreKeeping.of(store)
+        self._positions: dict[tuple[str, str], MailboxPosition] = {}
+
+    def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
+        return {} if self._keeping is None else self._keeping.met(identities)
+
+    def position(self, account: str, folder: str = "") -> MailboxPosition | None:
+        if found := self._positions.get((account, folder)):
+            return found
+        return None if self._keeping is None else self._keeping.position(account, folder)
+
+    def mailbox_mails(self, account: str, folder: str = "") -> list[MailboxMail]:
+        mails = [] if self._keeping is None else self._keeping.mailbox_mails(account, folder)
+        return [mail for mail in mails if mail.task is MailboxTask.REMEMBER]
+
+    def commit(self, batch: Sequence[Prepared], note: MailboxNote) -> list[Outcome]:
+        if note.position is not None:
+            self._positions[note.account, note.folder] = note.position
+        return [
+            Outcome(source=one.message.source, message_id=0, duplicate=True)
+            if not one.message.packed
+            else Outcome(
+                source=one.message.source,
+                message_id=0,
+                kind=one.parsed and one.parsed.kind,
+                events=one.events,
+                error=one.message.last_error,
+            )
+            for one in batch
+        ]
+
+    def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
+        pass
+
+    def account(self, name: str) -> AccountStatus | None:
+        return None if self._keeping is None else self._keeping.account(name)
+
+    def set_account(self, status: AccountStatus) -> None:
+        pass
