@@ -1,4 +1,5 @@
-"""What takes too long for ``make test``: does reading raise, do answers survive damage, does cost grow with size?
+"""What takes too long for ``make test``: does reading raise, do answers survive damage, does cost grow with size; does a
+running server lose mail when it is killed, when power fails, when its store fails, under attack?
 
 ``soak.py [FOLDER ...]`` measures the second over other folders of mails than ``fixtures_eml``; ``--lost N`` names mails.
 """
@@ -14,13 +15,14 @@ from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
 from fuzz.reshape import SAME
 from fuzz.sweep import SIZES, cost, sweep
+from serve import soaking
 
 from dsn_processor.contract import describe_mail
 from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("mutants", "keeping", "sweep")
+PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood")
 #: The changes of one byte or one line, of which this share must be survived.
 SMALL, WANTED = list(CHANGES)[:4], 0.99
 
@@ -37,6 +39,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bound", type=float, default=0.2, help="seconds of CPU one mutant may take")
     parser.add_argument("--crashers", type=Path, default=ROOT / "build" / "crashers")
+    parser.add_argument("--kills", type=int, default=200, help="rounds of kill -9")
+    parser.add_argument("--cuts", type=int, default=100, help="power cuts, in tens")
+    parser.add_argument("--rounds", type=int, default=5, help="times that each trouble of the store comes")
     args = parser.parse_args()
     faults = 0
     if "mutants" in args.only:
@@ -45,7 +50,22 @@ def main() -> int:
         faults += sum([keeping(folder, args) for folder in args.folders])
     if "sweep" in args.only:
         faults += sweeping()
+    for fault in serving(args):
+        faults += 1
+        print(f"FAILED: {fault}", flush=True)
     return 1 if faults else 0
+
+
+def serving(args: argparse.Namespace) -> Iterable[str]:
+    """What is wrong with a server that runs."""
+    if "kills" in args.only:
+        yield from soaking.kills(args.kills)
+    if "powercut" in args.only:
+        yield from soaking.powercuts(args.cuts)
+    if "faults" in args.only:
+        yield from soaking.troubles(args.rounds)
+    if "flood" in args.only:
+        yield from soaking.floods()
 
 
 def mutants(args: argparse.Namespace) -> int:

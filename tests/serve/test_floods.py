@@ -24,20 +24,20 @@ def test_too_much_is_cut_off_and_costs_little_memory(serve, kind):
     outcome = swallow(serve.smtp, kind, 300 * MB)
     assert outcome.sent < 250 * MB
     assert outcome.code in {0, 250, 552, 421}
-    assert bounded(serve) == []
+    assert bounded(serve, 1) == []
     _still_serves(serve)
 
 
 def test_who_never_reads_is_cut_off(serve):
     assert commands_without_end(serve.smtp, 50 * MB) < 50 * MB
-    assert bounded(serve) == []
+    assert bounded(serve, 1) == []
     _still_serves(serve)
 
 
 def test_many_large_mails_at_once_are_all_stored(serve):
     codes = large_at_once(serve.smtp, 20, 5 * MB)
     assert codes == [250] * 20
-    assert bounded(serve) == []
+    assert bounded(serve, 20) == []
     _still_serves(serve)
 
 

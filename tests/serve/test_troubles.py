@@ -10,56 +10,30 @@ from serve.disks import of_memory
 from serve.harness import Serve, wait
 from serve.load import Load
 from serve.mails import bounce
+from serve.surviving import survive, taken
 from serve.tracing import traced
-from serve.troubles import deleted, failing, full, locked, moved_away, no_descriptors
+from serve.troubles import FAILING, deleted, failing, full, locked, moved_away, no_descriptors
 from serve.verify import faults, wait_processed
 
 pytestmark = pytest.mark.server
 
-_FAILING = {
-    "EIO on fdatasync": ("fdatasync", "EIO"),
-    "ENOSPC on fdatasync": ("fdatasync", "ENOSPC"),
-    "EIO on writing": ("pwrite64", "EIO"),
-    "ENOSPC on writing": ("pwrite64", "ENOSPC"),
-    "EROFS on writing": ("pwrite64", "EROFS"),
-}
 
-
-@pytest.mark.parametrize("name", _FAILING)
+@pytest.mark.parametrize("name", FAILING)
 def test_the_kernel_refuses(tmp_path, name):
     needs.tracing()
-    _survive(tmp_path, failing(*_FAILING[name]))
+    assert survive(tmp_path, failing(*FAILING[name])).faults == []
 
 
 @pytest.mark.parametrize("trouble", [locked, moved_away, deleted])
 def test_somebody_meddles_with_the_database(tmp_path, trouble):
-    _survive(tmp_path, trouble)
+    assert survive(tmp_path, trouble).faults == []
 
 
 def test_the_disk_is_full(tmp_path):
     needs.root()
     with of_memory(tmp_path / "small", 16) as disk:
-        _survive(tmp_path, full, database=disk / "bounces.db", settings="min_free = 0")
-
-
-def _survive(folder, trouble, **more):
-    with Serve(folder, **more) as serve:
-        with Load(serve.smtp, clients=4) as load:
-            _taken(serve, load)
-            with trouble(serve):
-                refused = len(load.refusals)
-                wait(lambda: len(load.refusals) > refused + 5, "nothing is refused", log=serve.log)
-            _taken(serve, load)
-        wait_processed(serve.database)
-        assert load.permanent() == {}
-        assert (load.cut, load.halves) == (0, [])
-        assert faults(serve.database, load.acknowledged) == []
-        assert serve.stop() == 0
-
-
-def _taken(serve, load, more=50):
-    goal = len(load.acknowledged) + more
-    wait(lambda: len(load.acknowledged) >= goal, "no mail is taken", log=serve.log)
+        outcome = survive(tmp_path, full, database=disk / "bounces.db", settings="min_free = 0")
+        assert outcome.faults == []
 
 
 def test_no_descriptor_is_free(serve):
@@ -85,7 +59,7 @@ def test_a_slow_disk_only_takes_longer(serve):
         Load(serve.smtp, clients=4) as load,
         traced(serve.pid, serve.folder / "trace", "trace=fdatasync", "inject=fdatasync:delay_enter=300000"),
     ):
-        _taken(serve, load, 20)
+        taken(serve, load, 20)
     assert set(load.codes) == {250}
     wait_processed(serve.database)
     assert faults(serve.database, load.acknowledged) == []

@@ -13,6 +13,16 @@ from serve.tracing import traced
 Trouble = Callable[[Serve], AbstractContextManager[None]]
 
 
+#: System calls that fail, and how.
+FAILING = {
+    "EIO on fdatasync": ("fdatasync", "EIO"),
+    "ENOSPC on fdatasync": ("fdatasync", "ENOSPC"),
+    "EIO on writing": ("pwrite64", "EIO"),
+    "ENOSPC on writing": ("pwrite64", "ENOSPC"),
+    "EROFS on writing": ("pwrite64", "EROFS"),
+}
+
+
 def failing(calls: str, error: str) -> Trouble:
     """The kernel answers ``error`` to each of these system calls."""
 
