@@ -72,10 +72,19 @@ def test_a_replaced_refresh_token_is_kept(server, kept):
     source = TokenSource(account(server, kept))
     for _ in range(3):
         source.token()
-        assert source.forget()
+        assert not source.forget()
         assert {kept.read_text().strip()} == server.refresh_tokens.keys()
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_token_of_before_may_be_refused_where_a_new_one_is_not(server, kept):
+    source = TokenSource(account(server, kept))
+    first = source.token()
+    assert source.token() == first
+    assert source.forget()
+    assert source.token() != first
+    assert not source.forget()
     assert not source.forget()
 
 

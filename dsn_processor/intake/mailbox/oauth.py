@@ -36,6 +36,7 @@ class TokenSource:
         self._lock = threading.Lock()
         self._token = ""
         self._until = 0.0
+        self._uses = 0
         self._unkept = (
             "",
             "",
@@ -50,13 +51,18 @@ class TokenSource:
                 self._token = ""
                 self._token, seconds = self._fetch()
                 self._until = self._clock() + seconds - min(_MARGIN_SECONDS, seconds / 2)
+                self._uses = 0
+            self._uses += 1
             return self._token
 
     def forget(self) -> bool:
-        """The mail server refused the token. Returns whether there was one: the next is a new one."""
+        """The mail server refused the token: the next is a new one. Returns whether that may help, which it does not
+        where the token was new.
+        """
         with self._lock:
-            had, self._token = bool(self._token), ""
-            return had
+            old = bool(self._token) and self._uses > 1
+            self._token = ""
+            return old
 
     def seconds_left(self) -> float:
         """How long the token at hand will be used."""

@@ -48,7 +48,9 @@ class Taken(NamedTuple):
 
 
 class Taker:
-    """Takes an account's mails. ``task`` is what is to be done about each that is stored; None is nothing."""
+    """Takes an account's mails. ``task`` is what is to be done about each that is stored, ``left`` about each that is no
+    report; None is nothing.
+    """
 
     def __init__(
         self,
@@ -57,12 +59,15 @@ class Taker:
         readers: Readers,
         rules: Callable[[], Rules | None],
         task: MailboxTask | None,
+        *,
+        left: MailboxTask | None = None,
     ) -> None:
         self._options = options
         self._keeping = keeping
         self._readers = readers
         self._rules = rules
         self._task = task
+        self._left = left
 
     def begin(self, folder: str, mails: Sequence[Fetched]) -> Begun:
         """Have mails read, those that nobody has met before."""
@@ -92,6 +97,8 @@ class Taker:
             kind = begun.known.get(key, prepared.parsed and prepared.parsed.kind)
             if kind is Kind.NOT_A_REPORT and self._options.others == "leave":
                 left[key] = None
+                if self._left is not None:
+                    mails.append(MailboxMail(uid, self._left))
                 continue
             stored.append(prepared)
             if self._task is not None:

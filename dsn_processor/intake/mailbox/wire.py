@@ -16,6 +16,22 @@ _GREETING_OCTETS, _GREETING_LINES = 100_000, 1_000
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 4))
 
 
+def connect(host: str, port: int, timeout: float | None, context: ssl.SSLContext | None) -> socket.socket:
+    """A connection that notices when the other side has gone; in private where there is a ``context``. Raises OSError."""
+    plain = socket.create_connection((host, port), timeout)
+    try:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if option := getattr(socket, name, None):
+                plain.setsockopt(socket.IPPROTO_TCP, option, value)
+        if context is None:
+            return plain
+        return context.wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise
+
+
 class Wire(imaplib.IMAP4):
     """imaplib's protocol over a buffer of our own. Raises ``abort`` where a response is more than was allowed."""
 
@@ -40,18 +56,7 @@ class Wire(imaplib.IMAP4):
     # ---- what imaplib asks for
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        plain = socket.create_connection((self.host, self.port), timeout)
-        try:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in _KEEPALIVE:
-                if option := getattr(socket, name, None):
-                    plain.setsockopt(socket.IPPROTO_TCP, option, value)
-            if self._context is None:
-                return plain
-            return self._context.wrap_socket(plain, server_hostname=self.host)
-        except BaseException:
-            plain.close()
-            raise
+        return connect(self.host, self.port, timeout, self._context)
 
     def read(self, size: int) -> bytes:
         if size > self._octets + len(self._buffer):
