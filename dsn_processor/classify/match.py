@@ -18,6 +18,7 @@ GAP = 120
 
 SCANS = 2048  # texts whose scan is kept ...
 SCANNED = 600  # ... of so many characters at most
+FEW_HITS = 16  # hits whose rules are kept, too
 
 _PUNCTUATION = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": "", "\u200b": ""}
 # The characters of a local part, and a domain. An address may hold any word (user-unknown@...), so none is left.
@@ -106,7 +107,7 @@ class RuleBook:
         self._automaton = self._build()
         # Servers say the same to thousands; without addresses it is the same to the letter.
         self._scanned = lru_cache(maxsize=SCANS)(self._scan)
-        self.strongest = lru_cache(maxsize=SCANS)(self._strongest)
+        self._strongest_known = lru_cache(maxsize=SCANS)(self._strongest)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
         self._block_lists: BlockLists | None = None
 
@@ -170,8 +171,11 @@ class RuleBook:
         rules = self._strongest(tuple(hits)) if plain else None
         return Scan(tuple(hits), frozenset(providers), rules)
 
-    def _strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
+    def strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
         """The rules of ``hits`` that no longer phrase explains, each once, the strongest first."""
+        return self._strongest_known(hits) if len(hits) <= FEW_HITS else self._strongest(hits)
+
+    def _strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
         kept = without_parts(hits, self.rules)
         return tuple([self.rules[rank] for rank in dict.fromkeys([hit.rank for hit in kept])])
 
