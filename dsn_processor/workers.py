@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from multiprocessing.connection import Connection, Pipe
 from time import process_time
 from types import TracebackType
@@ -32,6 +32,7 @@ _FEW = 4  # batches that are read sooner than two processes start
 _START_SECONDS = 60.0
 _PATIENCE = 60.0  # seconds for an answer, and so many more for each mail of the batch
 _PATIENCE_PER_MAIL = 0.5
+_LARGE = 1_000_000  # bytes of a mail that goes by itself: pickled it would be there twice
 _NO_ANSWER = "no answer in time"
 
 
@@ -188,9 +189,15 @@ class Worker:
         self.await_ready()
         changed = rules is not self._rules
         self._rules = rules
-        words = pickle.dumps((task, changed, rules if changed else None, unread), pickle.HIGHEST_PROTOCOL)
+        large = [len(one.message.raw) > _LARGE for one in unread]
+        slim = [_with_raw(one, b"") if apart else one for one, apart in zip(unread, large, strict=True)]
+        words = pickle.dumps(
+            (task, changed, rules if changed else None, slim, large), pickle.HIGHEST_PROTOCOL
+        )
         with suppress(OSError):
             self._pipe.send_bytes(words)
+            for one in compress(unread, large):
+                self._pipe.send_bytes(one.message.raw)
 
     def await_ready(self) -> None:
         """A worker that cannot even start is no mail's fault."""
@@ -257,12 +264,20 @@ def work(descriptor: int, memory: int, cpu_seconds: int | None) -> None:
         pipe.send_bytes(b"ready")
         rules: Rules | None = None
         while True:
-            task, changed, given, unread = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
+            task, changed, given, slim, large = pickle.loads(pipe.recv_bytes())  # noqa: S301  our own parent wrote it
+            unread = [
+                _with_raw(one, pipe.recv_bytes()) if apart else one
+                for one, apart in zip(slim, large, strict=True)
+            ]
             rules = given if changed else rules
             if cpu_seconds is not None:
                 _bound(resource.RLIMIT_CPU, int(process_time()) + cpu_seconds + len(unread))
             answer = [task(one, rules) for one in unread]
             pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+
+
+def _with_raw(unread: Unread, raw: bytes) -> Unread:
+    return unread._replace(message=unread.message._replace(raw=raw))
 
 
 def _bound(what: int, soft: int) -> None:

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from dsn_processor import workers
 from dsn_processor.app import Tally, replay
+from dsn_processor.bulk import prepare
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.facts import InboundMessage
+from dsn_processor.pipeline import Unread
 from dsn_processor.reading import rules_version
 from dsn_processor.record.store import Store
 from dsn_processor.teach.own import load_rules
@@ -209,3 +212,15 @@ def test_a_few_batches_need_no_process(url, mails, monkeypatch):
     assert replayed(url, mails[:32], 4)[1].mails == 32
     with pytest.raises(TypeError):
         replayed(url, mails, 4)
+
+
+def test_large_mails_go_by_themselves_and_in_their_place(mails, monkeypatch):
+    monkeypatch.setattr(workers, "_LARGE", 3_000)
+    now = datetime.now(UTC)
+    unread = [
+        Unread(mail._replace(raw=mail.raw + b"x" * 4_000 * (at % 3 == 0)), str(at), now)
+        for at, mail in enumerate(mails)
+    ]
+    with workers.Worker() as worker:
+        worker.send(prepare, unread, None)
+        assert worker.receive(len(unread)) == [prepare(one) for one in unread]
