@@ -11,18 +11,22 @@ from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
 from dsn_processor.intake.items import Item, Limits, Skipped
+from dsn_processor.intake.mailbox.accounts import Accounts, Following
+from dsn_processor.intake.mailbox.keeping import DryKeeping, Keeping, StoreKeeping
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
 from dsn_processor.reclassify import Reclassified, reclassify
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
+from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.settings import database_url, pipe_envelope
 from dsn_processor.terms import Kind
-from dsn_processor.workers import Batch, prepare_all
+from dsn_processor.workers import Batch, Readers, all_cores, prepare_all
 
 BATCH_MAILS = 256  # mails committed together
 _STEP_SECONDS = 0.25
+_READERS = 4  # processes that read what is fetched, at most
 BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
 
 
@@ -139,6 +143,40 @@ def _batches(
             tally.passed_over += 1
     if batch:
         yield batch
+
+
+@contextmanager
+def polling(
+    url: str,
+    following: Following,
+    rules: Callable[[], Rules | None] = _packaged,
+    *,
+    processing: ProcessingOptions,
+    dry_run: bool = False,
+) -> Iterator[Accounts]:
+    """Accounts to fetch mail from into the database, or into nothing; mails that an earlier run left waiting are processed first.
+    ``following`` is told what comes.
+    """
+    with ExitStack() as closing:
+        keeping: Keeping
+        if dry_run:
+            there = file_of(url).exists()
+            keeping = DryKeeping(closing.enter_context(Store.open(url, readonly=True)) if there else None)
+        else:
+            store = closing.enter_context(opened(url))
+            if isinstance(store, Store):
+                for outcome in pipeline.process_pending(store, rules()):
+                    following.taken("", [outcome], 0, 0)
+                keeping = StoreKeeping.of(store)
+            else:
+                keeping = store
+        readers = Readers(
+            processing.workers or min(_READERS, all_cores()),
+            memory=processing.memory,
+            cpu_seconds=processing.cpu_seconds,
+        )
+        closing.callback(readers.close)
+        yield Accounts(keeping, readers, rules, following, dry_run=dry_run)
 
 
 def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wait: float) -> None:

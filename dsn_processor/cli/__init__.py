@@ -20,6 +20,8 @@ COMMANDS = {
     "explain": "explain",
     "replay": "replay",
     "ingest": "ingest",
+    "poll": "poll",
+    "accounts": "poll",
     "events": "query",
     "show": "query",
     "stats": "query",

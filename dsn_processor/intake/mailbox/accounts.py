@@ -1,20 +1,25 @@
 """All accounts that mail is fetched from: a supervisor each, and readers for all of them."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from dsn_processor.intake.mailbox.bell import Bell
 from dsn_processor.intake.mailbox.imap import ImapMailbox, Watching
 from dsn_processor.intake.mailbox.keeping import Keeping, Mailbox
 from dsn_processor.intake.mailbox.options import ImapOptions, PopOptions
+from dsn_processor.intake.mailbox.pop3 import PopMailbox
 from dsn_processor.intake.mailbox.supervising import Supervisor, Telling
 from dsn_processor.reading import Rules
 from dsn_processor.workers import Readers
 
+_PATIENCE = 10.0  # seconds for what is being fetched
+
 Options = ImapOptions | PopOptions
 
 
-class Following(Watching, Telling):
+class Following(Watching, Telling, Protocol):
     """Who follows what accounts do."""
 
 
@@ -69,6 +74,32 @@ class Accounts:
             self._running[name].start()
         self._options = options
 
+    def look_once(self, wanted: Sequence[Options]) -> dict[str, Exception | None]:
+        """Look at each of these once, all at the same time. Returns what went wrong, by name. Where it is interrupted, it ends
+        in good order and raises KeyboardInterrupt.
+        """
+        found: dict[str, Exception | None] = {}
+
+        def look(one: Supervisor) -> None:
+            found[one.name] = one.once()
+
+        looking = [self.supervisor(one) for one in wanted]
+        threads = [threading.Thread(target=look, args=(one,), name=f"account-{one.name}") for one in looking]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            for one in looking:
+                one.stop()
+            for one, thread in zip(looking, threads, strict=True):
+                thread.join(_PATIENCE)
+                one.hang_up()
+                thread.join()
+            raise
+        return found
+
     def stop(self, patience: float) -> None:
         """End all: what is fetched is stored; a server that does not answer is left after ``patience`` seconds."""
         ending = [*self._running.values(), *self._ending]
@@ -82,9 +113,8 @@ class Accounts:
         self._ending = []
 
     def _mailbox(self, options: Options, bell: Bell) -> Mailbox:
-        if isinstance(options, PopOptions):
-            raise NotImplementedError
-        return ImapMailbox(
+        kind = PopMailbox if isinstance(options, PopOptions) else ImapMailbox
+        return kind(
             options,
             self._keeping,
             self._readers,

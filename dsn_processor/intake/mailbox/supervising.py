@@ -71,8 +71,12 @@ class Supervisor:
         self._thread.join(seconds)
         if not self._thread.is_alive():
             return True
-        self._mailbox.hang_up()
+        self.hang_up()
         return False
+
+    def hang_up(self) -> None:
+        """Break the connection off: nothing more is fetched."""
+        self._mailbox.hang_up()
 
     @property
     def alive(self) -> bool:
@@ -80,14 +84,18 @@ class Supervisor:
 
     # ---- the thread
 
-    def once(self) -> DsnProcessorError | None:
+    def once(self) -> Exception | None:
         """One look, in this thread. Returns what went wrong."""
         self._remember()
         try:
             self._mailbox.open()
             self._well(self._mailbox.look(), next_try=None)
         except DsnProcessorError as error:
-            self._failed(error, None)
+            self._note_failure(error, None)
+            return error
+        except Exception as error:
+            log.exception("fault of ours", account=self.name)
+            self._note_failure(error, None)
             return error
         finally:
             self._mailbox.close()
@@ -163,12 +171,15 @@ class Supervisor:
             self._write(self.status)
         self._telling.account(self.status)
 
-    def _failed(self, error: Exception, pause: float | None) -> None:
+    def _failed(self, error: Exception, pause: float) -> None:
+        log.warning("account failed", account=self.name, error=str(error), again_in=round(pause, 1))
+        self._note_failure(error, pause)
+
+    def _note_failure(self, error: Exception, pause: float | None) -> None:
         now = datetime.now(UTC)
         self.status = self.status._replace(
             failing=True, error=str(error), error_at=now, next_try_at=_later(now, pause)
         )
-        log.warning("account failed", account=self.name, error=str(error), again_in=pause and round(pause, 1))
         self._write(self.status)
         self._telling.account(self.status)
 
