@@ -1,6 +1,7 @@
-"""The one form of an address, to look it up and compare by."""
+"""The one form of an address, and of a message id, to look it up and compare by."""
 
 import unicodedata
+from hashlib import sha256
 
 from dsn_processor.patterns import pattern
 
@@ -28,6 +29,22 @@ def canonical_address(address: str) -> str:
 def canonical_domain(domain: str) -> str:
     """A domain to compare by: small letters, Unicode instead of ``xn--`` (RFC 5890), no trailing dot."""
     return ".".join(map(_label, _fold(domain).translate(_DOTS).rstrip(".").split(".")))
+
+
+def bare_id(message_id: str | None) -> str:
+    """A message id without angle brackets and blanks (RFC 5322 section 3.6.4); "" where there is none."""
+    return (message_id or "").strip().strip("<>").strip()
+
+
+def reference(message_id: str | None) -> int:
+    """What stands for a message id, with or without its angle brackets: 56 bits, never 0. 0 stands for none."""
+    sent = bare_id(message_id)
+    return hashed(sent, 7) if sent else 0
+
+
+def hashed(text: str, size: int) -> int:
+    """``size`` bytes of the SHA-256 of a text as a number, never 0."""
+    return int.from_bytes(sha256(text.encode(errors="surrogatepass")).digest()[:size]) or 1
 
 
 def _fold(text: str) -> str:

@@ -4,9 +4,10 @@ An address is a ``str`` as reported, decoded, letter case kept. A date is the ``
 with its offset (``2026-11-21T02:40:30+00:00``), or ``None`` where it cannot be read.
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
-from dsn_processor.terms import Action, BounceType, Kind, Reason, Scope
+from dsn_processor.terms import Action, BounceType, Finding, Kind, Match, Reason, Scope, Trust
 
 
 class Envelope(NamedTuple):
@@ -156,3 +157,45 @@ class Reading(NamedTuple):
 
     parsed: ParsedMessage
     verdicts: tuple[Verdict | None, ...]
+
+
+class Send(NamedTuple):
+    """A mail that we sent to one recipient. ``message_id`` is without angle brackets, ``recipient`` canonical, "" where
+    nobody told; ``tags`` are pairs of name and value. ``mailing_list``: the recipient hands mail on to many.
+    """
+
+    message_id: str
+    recipient: str
+    sent_at: datetime
+    stream: str | None = None
+    campaign: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    mailing_list: bool = False
+    delivered_at: datetime | None = None
+
+
+class SentMessage(NamedTuple):
+    """What is known of one message id: the sends of it that were asked for, or the only one. ``shared``: it went to
+    several recipients.
+    """
+
+    sends: tuple[Send, ...]
+    shared: bool
+
+
+class Correlation(NamedTuple):
+    """How one recipient of a report is tied to what we sent. ``trust`` is about ``mailed_address``, the canonical address
+    that we mailed: after forwarding it is another than the one that failed. None where it is not known.
+    """
+
+    trust: Trust = Trust.UNPROVED
+    matched_by: Match | None = None
+    mailed_address: str | None = None
+    sent_message_id: str | None = None
+    stream: str | None = None
+    campaign: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+NO_CORRELATION = Correlation()

@@ -62,6 +62,30 @@ class Trust(StrEnum):
     UNPROVED = "unproved"
 
 
+class Match(StrEnum):
+    """What a report was tied to a mail of ours by. Strongest first."""
+
+    TOKEN = "token"
+    TOKEN_INSIDE = "token_inside"
+    MESSAGE_ID = "message_id"
+    ENVELOPE_ID = "envelope_id"
+    HEADER = "header"
+    DKIM = "dkim"
+    VERP = "verp"
+
+
+class Finding(StrEnum):
+    """What was noticed when a report was held against what we sent."""
+
+    LATE = "late"
+    FORWARDED = "forwarded"
+    MAILING_LIST = "mailing_list"
+    SHARED_MESSAGE = "shared_message"
+    OTHER_RECIPIENT = "other_recipient"
+    FALSE_TOKEN = "false_token"
+    NEVER_MAILED = "never_mailed"
+
+
 class MessageState(StrEnum):
     """Where a stored mail is on its way (docs/flow.md)."""
 

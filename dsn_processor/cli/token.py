@@ -115,8 +115,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def _told(token: "Token", args: argparse.Namespace, today: date, ours: "Ours") -> dict[str, Any]:
     """``recipient`` and ``message_id`` are None where nothing was asked."""
-    from dsn_processor.canonical import canonical_address
-    from dsn_processor.correlate.token import reference
+    from dsn_processor.canonical import canonical_address, reference
 
     return {
         "token": token.text,

@@ -17,10 +17,9 @@ import base64
 import hmac
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from hashlib import sha256
 from typing import NamedTuple, Self
 
-from dsn_processor.canonical import canonical_address
+from dsn_processor.canonical import canonical_address, hashed, reference
 from dsn_processor.patterns import pattern
 
 MARK = "t1"
@@ -138,20 +137,5 @@ def shaped(texts: Iterable[bytes]) -> list[str]:
     return list(found)
 
 
-def reference(message_id: str | None) -> int:
-    """What stands for a message id, with or without its angle brackets: 56 bits, never 0. 0 stands for none."""
-    sent = bare_id(message_id)
-    return _number(sent, 7) if sent else 0
-
-
-def bare_id(message_id: str | None) -> str:
-    """A message id without angle brackets and blanks (RFC 5322 section 3.6.4); "" where there is none."""
-    return (message_id or "").strip().strip("<>").strip()
-
-
 def _stream(name: str | None) -> int:
-    return _number(name, 2) if name else 0
-
-
-def _number(text: str, size: int) -> int:
-    return int.from_bytes(sha256(text.encode(errors="surrogatepass")).digest()[:size]) or 1
+    return hashed(name, 2) if name else 0

@@ -35,12 +35,14 @@ class Changes:
 def compare(stored: StoredReport, new: NewReport) -> Changes:
     """``new`` holds the events that are this mail's own: those that another mail brought are left out."""
     waiting: dict[str, list[StoredEvent]] = {}
-    for event in stored.events:
-        waiting.setdefault(event.canonical, []).append(event)
+    for held in stored.events:
+        waiting.setdefault(held.canonical, []).append(held)
     changes = []
-    for after in _as_stored(new, stored):
+    for after, event in zip(_as_stored(new, stored), new.events, strict=True):
         same = waiting.get(after.canonical)
         before = same.pop(0) if same else None
+        if before is not None and (event.correlation is None or before.proved_by is not None):
+            after = after._replace(correlation=before.correlation, proved_by=before.proved_by)
         if before is None or _content(before) != _content(after):
             changes.append(EventChange(before, after))
     changes += [EventChange(before, None) for rest in waiting.values() for before in rest]
@@ -61,7 +63,7 @@ def _as_stored(new: NewReport, stored: StoredReport) -> list[StoredEvent]:
 
 
 def _content(event: StoredEvent) -> tuple[object, ...]:
-    return (event.identity, event.kind, event.occurred_at, event.recipient, event.verdict)
+    return (event.identity, event.kind, event.occurred_at, event.recipient, event.verdict, event.correlation)
 
 
 def _answer(event: StoredEvent | None) -> tuple[object, ...] | None:
@@ -75,4 +77,6 @@ def _answer(event: StoredEvent | None) -> tuple[object, ...] | None:
         verdict.confidence,
         verdict.rule_id,
     )
-    return (recipient.address, event.kind, recipient.status, recipient.reply_code, judged)
+    correlation = event.correlation
+    tied = (correlation.trust, correlation.mailed_address, correlation.findings)
+    return (recipient.address, event.kind, recipient.status, recipient.reply_code, judged, tied)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from dsn_processor.facts import Envelope, ParsedMessage, Reading, RecipientReport, Verdict
+from dsn_processor.facts import Correlation, Envelope, ParsedMessage, Reading, RecipientReport, Verdict
 from dsn_processor.terms import Kind, MailboxTask, MessageState, Trust
 
 
@@ -25,7 +25,9 @@ class NewMessage(NamedTuple):
 
 
 class NewEvent(NamedTuple):
-    """One recipient of a report, to be stored. ``canonical`` is the address to look up by."""
+    """One recipient of a report, to be stored. ``canonical`` is the address to look up by. ``correlation`` is None where
+    nobody held it against what was sent.
+    """
 
     identity: str
     kind: Kind
@@ -33,6 +35,7 @@ class NewEvent(NamedTuple):
     occurred_at: datetime
     recipient: RecipientReport
     verdict: Verdict | None
+    correlation: Correlation | None = None
 
 
 class NewReport(NamedTuple):
@@ -60,7 +63,9 @@ class StoredMessage(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """One recipient's event, with what is needed of its mail to make sense of it."""
+    """One recipient's event, with what is needed of its mail to make sense of it. ``proved_by`` is the mail that
+    ``correlation`` is from, where that is another.
+    """
 
     id: int
     message_id: int
@@ -68,11 +73,21 @@ class StoredEvent(NamedTuple):
     kind: Kind
     canonical: str
     occurred_at: datetime
-    trust: Trust
     recipient: RecipientReport
     verdict: Verdict | None
+    correlation: Correlation
+    proved_by: int | None
     source: str
     reporting_mta: str | None
+
+    @property
+    def trust(self) -> Trust:
+        return self.correlation.trust
+
+    @property
+    def concerned(self) -> str:
+        """The canonical address that this is about: the one that we mailed, where known, else the one that failed."""
+        return self.correlation.mailed_address or self.canonical
 
 
 class StoredReport(NamedTuple):

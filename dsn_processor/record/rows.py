@@ -3,7 +3,9 @@
 from typing import Any
 
 from dsn_processor.facts import (
+    NO_CORRELATION,
     Block,
+    Correlation,
     Defect,
     Envelope,
     Evidence,
@@ -14,7 +16,7 @@ from dsn_processor.facts import (
     Verdict,
 )
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredEvent, StoredMessage
-from dsn_processor.terms import Action, BounceType, Kind, MessageState, Reason, Scope, Trust
+from dsn_processor.terms import Action, BounceType, Finding, Kind, Match, MessageState, Reason, Scope, Trust
 
 LOOKUP_LIMIT = 512  # characters of an address that the indexes hold: PostgreSQL allows 2,704 bytes
 
@@ -91,7 +93,22 @@ def event_row(message_id: int, event: NewEvent) -> dict[str, Any]:
         "rule_id": verdict and verdict.rule_id,
         "evidence": ([(item.source, item.text) for item in verdict.evidence] or None) if verdict else None,
         "block": _fields(verdict.block, _BLOCK) if verdict else None,
-        "trust": Trust.UNPROVED.value,
+        "proved_by": None,
+        **correlation_columns(event.correlation or NO_CORRELATION),
+    }
+
+
+def correlation_columns(correlation: Correlation) -> dict[str, Any]:
+    mailed = correlation.mailed_address
+    return {
+        "trust": correlation.trust.value,
+        "matched_by": correlation.matched_by and correlation.matched_by.value,
+        "mailed_address": mailed and mailed[:LOOKUP_LIMIT],
+        "sent_message_id": correlation.sent_message_id,
+        "stream": correlation.stream,
+        "campaign": correlation.campaign,
+        "tags": correlation.tags or None,
+        "findings": [finding.value for finding in correlation.findings] or None,
     }
 
 
@@ -135,9 +152,10 @@ def event_fact(row: Any) -> StoredEvent:
         kind=Kind(row.kind),
         canonical=row.canonical,
         occurred_at=row.occurred_at,
-        trust=Trust(row.trust),
         recipient=_recipient(row),
         verdict=_verdict(row) if row.reason else None,
+        correlation=_correlation(row),
+        proved_by=row.proved_by,
         source=row.source,
         reporting_mta=row.reporting_mta,
     )
@@ -171,6 +189,21 @@ def _verdict(row: Any) -> Verdict:
         rule_id=row.rule_id,
         evidence=tuple(Evidence(source, text) for source, text in row.evidence or ()),
         block=Block(**_tupled(row.block, "authentication")) if row.block else None,
+    )
+
+
+def _correlation(row: Any) -> Correlation:
+    if row.matched_by is None and row.findings is None:
+        return NO_CORRELATION
+    return Correlation(
+        trust=Trust(row.trust),
+        matched_by=Match(row.matched_by) if row.matched_by else None,
+        mailed_address=row.mailed_address,
+        sent_message_id=row.sent_message_id,
+        stream=row.stream,
+        campaign=row.campaign,
+        tags=tuple((name, value) for name, value in row.tags or ()),
+        findings=tuple(map(Finding, row.findings or ())),
     )
 
 

@@ -1,6 +1,6 @@
 """The store: facts go in, facts come out; sessions, rows and SQL stay in this room."""
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Self
 from sqlalchemy.engine import Connection
 
 from dsn_processor.errors import StoreMovedError
-from dsn_processor.facts import Envelope
-from dsn_processor.record import mailboxes, queries, schema, sqlite, writing
+from dsn_processor.facts import Envelope, Send, SentMessage
+from dsn_processor.record import mailboxes, queries, schema, sends, sqlite, writing
 from dsn_processor.record.changes import Changes, compare
 from dsn_processor.record.entries import (
     AccountStatus,
@@ -19,6 +19,7 @@ from dsn_processor.record.entries import (
     MailboxMail,
     MailboxNote,
     MailboxPosition,
+    NewEvent,
     NewMessage,
     NewReport,
     Stats,
@@ -27,6 +28,7 @@ from dsn_processor.record.entries import (
     StoredReport,
 )
 from dsn_processor.record.faults import told
+from dsn_processor.record.sends import SendStats
 from dsn_processor.terms import Kind, MessageState
 
 
@@ -174,6 +176,26 @@ class Store:
     def set_account(self, status: AccountStatus) -> None:
         mailboxes.set_account(self._connection, status)
 
+    def strengthen(self, message_id: int, events: Sequence[NewEvent]) -> set[str]:
+        """Where this mail proves more of events that others brought before, keep its proof. Returns their identities."""
+        return writing.strengthen(self._connection, message_id, events)
+
+    def add_sends(self, sent: Sequence[Send]) -> int:
+        """Register mails that were sent. Returns how many were new."""
+        return sends.add(self._connection, sent)
+
+    def add_deliveries(self, delivered: Sequence[Send]) -> int:
+        """Note that mails were delivered, at their ``delivered_at``; those that nobody registered are taken in. Returns for
+        how many that was news.
+        """
+        return sends.deliver(self._connection, delivered)
+
+    def drop_sends(self, before: datetime, *, after: int = 0, limit: int) -> tuple[int, int]:
+        """Forget mails sent before that time, among the first ``limit`` beyond the id ``after``. Returns how many went, and
+        the last id looked at, 0 at the end.
+        """
+        return sends.drop_older(self._connection, before, after=after, limit=limit)
+
     # ---- reading
 
     @contextmanager
@@ -277,3 +299,22 @@ class Store:
         """How the accounts do that were ever looked at, by name."""
         with self._reading() as connection:
             return mailboxes.accounts(connection)
+
+    def any_sends(self) -> bool:
+        """Whether anything that was sent is registered."""
+        with self._reading() as connection:
+            return sends.any_sends(connection)
+
+    def find_sends(self, wanted: Mapping[int, Collection[str]]) -> dict[int, SentMessage]:
+        """What is registered under these references; of a message to several, the sends to the addresses asked for."""
+        with self._reading() as connection:
+            return sends.find(connection, wanted)
+
+    def mailed(self, addresses: Collection[str]) -> dict[str, bool]:
+        """Of these canonical addresses those that were mailed, and whether each hands mail on to many."""
+        with self._reading() as connection:
+            return sends.mailed(connection, addresses)
+
+    def send_stats(self) -> SendStats:
+        with self._reading() as connection:
+            return sends.stats(connection)

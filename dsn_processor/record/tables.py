@@ -5,7 +5,7 @@ them through rows.py alone.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, text
 from sqlmodel import Field, SQLModel
 
 from dsn_processor.record.columns import SafeJSON, SafeText, UtcDateTime
@@ -75,10 +75,16 @@ class Report(Table, table=True):
 
 
 class RecipientEvent(Table, table=True):
-    """What happened to one recipient, and the verdict on it."""
+    """What happened to one recipient, the verdict on it, and how it is tied to what we sent: ``proved_by`` is the mail that
+    says so, where it is another than the one that told of it first.
+    """
 
     __tablename__ = "recipient_event"
-    __table_args__ = (Index(None, "kind", "bounce_type", "reason"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index(None, "kind", "bounce_type", "reason"),
+        Index(None, "mailed_address", sqlite_where=text("mailed_address IS NOT NULL")),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE", index=True)
@@ -109,6 +115,14 @@ class RecipientEvent(Table, table=True):
     evidence: list[Any] | None = Field(default=None, sa_type=SafeJSON)
     block: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
     trust: str = Field(default=Trust.UNPROVED, max_length=16)
+    proved_by: int | None = None
+    matched_by: str | None = Field(default=None, max_length=16)
+    mailed_address: str | None = Field(default=None, sa_type=SafeText)
+    sent_message_id: str | None = Field(default=None, sa_type=SafeText)
+    stream: str | None = Field(default=None, sa_type=SafeText)
+    campaign: str | None = Field(default=None, sa_type=SafeText)
+    tags: list[Any] | None = Field(default=None, sa_type=SafeJSON)
+    findings: list[str] | None = Field(default=None, sa_type=SafeJSON)
 
 
 class Counter(Table, table=True):
@@ -165,3 +179,39 @@ class LeftMail(Table, table=True):
     __tablename__ = "left_mail"
 
     identity: str = Field(primary_key=True, max_length=64)
+
+
+class SentAddress(Table, table=True):
+    """An address that we mailed, canonical. Mails name it by its number: most get many."""
+
+    __tablename__ = "sent_address"
+
+    id: int | None = Field(default=None, primary_key=True)
+    address: str = Field(unique=True, sa_type=SafeText)
+    mailing_list: bool = False
+
+
+class SentLabel(Table, table=True):
+    """What many mails have in common: ``words`` is JSON of stream, campaign and tags."""
+
+    __tablename__ = "sent_label"
+
+    id: int | None = Field(default=None, primary_key=True)
+    words: str = Field(unique=True, sa_type=SafeText)
+
+
+class SentMail(Table, table=True):
+    """A mail to one recipient: there are millions, so numbers stand for what repeats, and times are seconds since 1970.
+    ``reference`` is a hash of ``message_id``, 0 where there is none. ``label_id`` is NULL where only its delivery was told.
+    """
+
+    __tablename__ = "sent_mail"
+    __table_args__ = (Index(None, "reference", "address_id", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    reference: int = Field(sa_type=BigInteger)
+    address_id: int = Field(index=True)
+    message_id: str = Field(sa_type=SafeText)
+    label_id: int | None = None
+    sent_at: int
+    delivered_at: int | None = None

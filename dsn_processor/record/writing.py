@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import Update, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from dsn_processor.facts import Envelope
+from dsn_processor.facts import NO_CORRELATION, Correlation, Envelope
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
 from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
-from dsn_processor.record.rows import event_row, message_row, report_row
+from dsn_processor.record.rows import correlation_columns, event_row, message_row, report_row
 from dsn_processor.record.tables import metadata
-from dsn_processor.terms import MessageState
+from dsn_processor.terms import Finding, MessageState, Trust
 
 _counter = metadata.tables["counter"]
 _event = metadata.tables["recipient_event"]
@@ -30,6 +30,12 @@ _ONE = update(_message).where(_message.c.id == bindparam("message"))
 _CLAIM = _ONE.values(attempts=_message.c.attempts + 1)
 _UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
 _RELEASE = _ONE.values(state=MessageState.RECEIVED.value, attempts=0, last_error=None)
+_CORRELATION = [_event.c.proved_by, *(_event.c[name] for name in correlation_columns(NO_CORRELATION))]
+_KEPT = [_event.c.id, _event.c.canonical, *_CORRELATION]
+_STORED_TRUST = select(
+    _event.c.id, _event.c.identity, _event.c.message_id, _event.c.trust, _event.c.findings
+).where(WITH_IDENTITY)
+_TRUST = list(Trust)
 _PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
 
 
@@ -59,7 +65,7 @@ def add_reports(connection: Connection, reports: Sequence[NewReport]) -> set[str
 def replace_report(connection: Connection, report: NewReport) -> None:
     mine = _event.c.message_id == report.message_id
     kept: dict[str, list[Any]] = {}
-    before = select(_event.c.id, _event.c.canonical, _event.c.trust).where(mine).order_by(_event.c.id)
+    before = select(*_KEPT).where(mine).order_by(_event.c.id)
     for old in connection.execute(before):
         kept.setdefault(old.canonical, []).append(old)
     connection.execute(delete(_event).where(mine))
@@ -69,14 +75,43 @@ def replace_report(connection: Connection, report: NewReport) -> None:
     for part in parts([event.identity for event in fresh]):
         connection.execute(delete(_event).where(WITH_IDENTITY), {"identities": part})
     rows = [event_row(report.message_id, event) for event in fresh]
-    for row in rows:
+    for row, event in zip(rows, fresh, strict=True):
         if same := kept.get(row["canonical"]):
             first = same.pop(0)
-            row.update(id=first.id, trust=first.trust)
+            row["id"] = first.id
+            if event.correlation is None or first.proved_by is not None:
+                row.update((column.name, getattr(first, column.name)) for column in _CORRELATION)
     connection.execute(_ADD_REPORTS, [report_row(report, len(report.events) - len(fresh))])
     _insert_events(connection, [row for row in rows if "id" in row])
     _insert_events(connection, [row for row in rows if "id" not in row])
     set_state(connection, report.message_id, MessageState.PROCESSED, None)
+
+
+def strengthen(connection: Connection, message_id: int, events: Sequence[NewEvent]) -> set[str]:
+    proofs = {
+        event.identity: event.correlation
+        for event in events
+        if event.correlation is not None and event.correlation.trust is not Trust.UNPROVED
+    }
+    changed = set()
+    for part in parts(list(proofs)):
+        for row in connection.execute(_STORED_TRUST, {"identities": part}).all():
+            correlation = proofs[row.identity]
+            if row.message_id != message_id and stronger(correlation, row.trust, row.findings):
+                values = {**correlation_columns(correlation), "proved_by": message_id}
+                connection.execute(update(_event).where(_event.c.id == row.id).values(values))
+                changed.add(row.identity)
+    return changed
+
+
+def stronger(correlation: Correlation, trust: str, findings: Sequence[str] | None) -> bool:
+    """Whether it proves more than what is stored: what came in time more than what came late, else by trust."""
+    was_late = Finding.LATE in (findings or ())
+    is_late = Finding.LATE in correlation.findings
+    stored = Trust(trust)
+    if stored is Trust.UNPROVED or was_late == is_late:
+        return _TRUST.index(correlation.trust) < _TRUST.index(stored)
+    return was_late
 
 
 def count(connection: Connection, name: str, number: int) -> int:

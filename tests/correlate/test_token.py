@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsn_processor import tokens
+from dsn_processor.canonical import reference
 from dsn_processor.correlate.token import (
     LENGTH,
     LOCAL_PART_LIMIT,
     MARK,
     Key,
     mint,
-    reference,
     shaped,
     verify,
 )

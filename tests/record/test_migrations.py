@@ -8,9 +8,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from dsn_processor.bulk import take
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import InboundMessage
+from dsn_processor.facts import NO_CORRELATION
 from dsn_processor.record import schema
 from dsn_processor.record.store import Store
 from dsn_processor.record.tables import metadata
@@ -66,15 +65,36 @@ def test_an_older_database_is_explained_to_readers_and_brought_up_to_date_by_wri
         assert compare_metadata(context, metadata) == []
 
 
-def test_what_an_older_database_holds_is_there_after_the_migration(url, monkeypatch, write_dsn):
+#: What the first version of the program wrote of one mail.
+OLD_ROWS = (
+    "INSERT INTO message VALUES (1, 'm', '2026-11-20 08:00:00.000000', 'old', '', NULL, 3, 0, 'processed', 1, NULL, 'zstd', x'00')",
+    "INSERT INTO report VALUES (1, 'failed', 'r@example.com', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'rules', 0)",
+    (
+        "INSERT INTO recipient_event VALUES (1, 1, 'e', 'failed', '2026-11-20 08:00:00.000000', 'Bob@example.net', 'bob@example.net', "
+        "'example.net', NULL, 'failed', '5.1.1', 550, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, 'delivery-status', 'hard', "
+        "'user_unknown', 'recipient', 0.95, 'rule', NULL, NULL, 'unproved')"
+    ),
+)
+
+
+def test_what_an_older_database_holds_is_there_after_the_migration(url, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(schema, "HEAD", "0001")
         make_old(url, monkeypatch, "0001")
         with Store.open(url) as store:
-            [before] = take(store, [InboundMessage(raw=write_dsn(), source="old")])
+            for row in OLD_ROWS:
+                say(store, row)
     with Store.open(url) as store:
-        assert store.report(before.message_id).reading.parsed.kind == before.kind == "failed"
+        [event] = store.report(1).events
+        assert (event.kind, event.canonical, event.verdict.reason) == (
+            "failed",
+            "bob@example.net",
+            "user_unknown",
+        )
+        assert event.correlation == NO_CORRELATION
+        assert event.concerned == "bob@example.net"
         assert store.position("bounces", "INBOX") is None
+        assert not store.any_sends()
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch, tmp_path):
