@@ -113,8 +113,17 @@ class Accounts:
         self._ending = []
 
     def _mailbox(self, options: Options, bell: Bell) -> Mailbox:
-        kind = PopMailbox if isinstance(options, PopOptions) else ImapMailbox
-        return kind(
+        if isinstance(options, PopOptions):
+            return PopMailbox(
+                options,
+                self._keeping,
+                self._readers,
+                rules=self._rules,
+                bell=bell,
+                watching=self._following,
+                dry_run=self._dry_run,
+            )
+        return ImapMailbox(
             options,
             self._keeping,
             self._readers,
