@@ -11,8 +11,9 @@ from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
 from dsn_processor.intake.items import Item, Limits, Skipped
-from dsn_processor.intake.mailbox.accounts import Accounts, Following
+from dsn_processor.intake.mailbox.accounts import Accounts
 from dsn_processor.intake.mailbox.keeping import DryKeeping, Keeping, StoreKeeping
+from dsn_processor.intake.mailbox.supervising import Following
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules

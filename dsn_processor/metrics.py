@@ -131,6 +131,20 @@ QUARANTINE_MAILS = _gauge("quarantine_mails", "Mails that lie in quarantine now.
 WORKERS = _gauge("workers", "Worker processes that run now.")
 WORKER_RESTARTS = _counter("worker_restarts_total", "Worker processes that were replaced.", "cause")
 
+# ---- mailboxes
+
+ACCOUNT_UP = _gauge("account_up", "1 while an account works; 0 after a failure.", "account")
+ACCOUNT_CHECKED = _gauge(
+    "account_checked_timestamp_seconds", "When an account was last read to its end; 0: never.", "account"
+)
+ACCOUNT_WAITING = _gauge(
+    "account_waiting_mails", "Mails found in an account and still to be fetched.", "account"
+)
+ACCOUNT_MAILS = _counter("account_mails_total", "Mails met in an account.", "account", "result")
+ACCOUNT_FAILURES = _counter(
+    "account_failures_total", "Times something went wrong with an account.", "account"
+)
+
 # ---- the program itself
 
 READY = _gauge("ready", "1 while mail is taken; 0 while senders are told to come again.")

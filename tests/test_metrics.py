@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from dsn_processor import metrics
+from dsn_processor.server.following import AccountMetrics
 
 DOC = (Path(__file__).parent.parent / "docs/metrics.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(dsn_processor_\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
@@ -30,6 +31,7 @@ def documented():
 def test_every_metric_is_documented_with_its_type_and_labels():
     metrics.PROCESSED.labels("failed")
     metrics.EVENTS.labels("failed", "hard", "user_unknown")
+    AccountMetrics().expect(["bounces"])
     there = {
         name: (
             family.type,

@@ -14,11 +14,14 @@ import uvloop
 from dsn_processor import logs, metrics
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.facts import InboundMessage
+from dsn_processor.intake.mailbox.accounts import Accounts
+from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.smtp.listener import Listener
 from dsn_processor.intake.taking import Refusal
 from dsn_processor.pipeline import Accepted
 from dsn_processor.reading import Rules
 from dsn_processor.server.control import Control
+from dsn_processor.server.following import AccountMetrics
 from dsn_processor.server.keeper import Keeper
 from dsn_processor.server.processing import Processing
 from dsn_processor.server.systemd import handed_sockets, notify
@@ -26,12 +29,14 @@ from dsn_processor.server.writer import Writer
 from dsn_processor.settings.model import Settings
 from dsn_processor.teach.own import load_rules
 from dsn_processor.web.serving import Web
+from dsn_processor.workers import Readers
 
 log = logs.get_logger(room="server")
 
 #: Seconds that a server which is told to end gives to mails in flight, and then to mails being read.
 DRAIN_SECONDS = 20.0
 _READING_SECONDS = 5.0
+_FETCHING_SECONDS = 8.0  # for the mails that are being fetched
 _OPEN_SECONDS = 5.0
 _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that something is wrong
 
@@ -57,6 +62,13 @@ class Server:
         self._writer = Writer(self._keeper, self._processing)
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
+        self._readers = Readers(
+            1, memory=settings.processing.memory, cpu_seconds=settings.processing.cpu_seconds
+        )
+        self._follower = AccountMetrics()
+        self._accounts = Accounts(
+            StoreKeeping(self._writer.ask), self._readers, lambda: self._rules, self._follower
+        )
 
     async def run(self, started: Callable[[Started], None]) -> None:
         """Serve until SIGTERM or SIGINT. ``started`` is told when mail is taken. Raises DsnProcessorError where it
@@ -69,6 +81,8 @@ class Server:
             closing.push_async_callback(self._web.stop)
             closing.push_async_callback(self._listener.close)
             await self._listener.start(handed)
+            closing.push_async_callback(asyncio.to_thread, self._end_accounts)
+            self._fetch()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
@@ -79,7 +93,10 @@ class Server:
             await self._stop.wait()
             log.info("stopping", sessions=self._listener.sessions)
             notify("STOPPING=1")
-            if not await self._listener.drain(DRAIN_SECONDS):
+            drained, _ = await asyncio.gather(
+                self._listener.drain(DRAIN_SECONDS), asyncio.to_thread(self._end_accounts)
+            )
+            if not drained:
                 log.warning("sessions cut", sessions=self._listener.sessions)
         log.info("stopped")
 
@@ -96,6 +113,16 @@ class Server:
         self._watch()
         return database
 
+    def _fetch(self) -> None:
+        """Fetch mail from the accounts of today's settings."""
+        accounts = self._settings.accounts
+        self._follower.expect([account.name for account in accounts])
+        self._accounts.set(accounts)
+
+    def _end_accounts(self) -> None:
+        self._accounts.stop(_FETCHING_SECONDS)
+        self._readers.close()
+
     def reload(self) -> None:
         """Take today's settings and rules, all or, where something is wrong with them, none."""
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
@@ -111,6 +138,7 @@ class Server:
             metrics.RELOADS.labels("done").inc()
             before, self._settings, self._rules = self._settings, settings, rules
             self._keeper.min_free = settings.min_free
+            self._fetch()
             log.info("reloaded", rules=settings.rules or None)
             if not same or _fixed(before) != _fixed(settings):
                 log.warning(

@@ -3,24 +3,20 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from dsn_processor.intake.mailbox.bell import Bell
-from dsn_processor.intake.mailbox.imap import ImapMailbox, Watching
+from dsn_processor.intake.mailbox.imap import ImapMailbox
 from dsn_processor.intake.mailbox.keeping import Keeping, Mailbox
 from dsn_processor.intake.mailbox.options import ImapOptions, PopOptions
 from dsn_processor.intake.mailbox.pop3 import PopMailbox
-from dsn_processor.intake.mailbox.supervising import Supervisor, Telling
+from dsn_processor.intake.mailbox.supervising import Following, Supervisor, Watching
 from dsn_processor.reading import Rules
 from dsn_processor.workers import Readers
 
 _PATIENCE = 10.0  # seconds for what is being fetched
+_CUT_SECONDS = 2.0  # for a thread whose connection was broken off
 
 Options = ImapOptions | PopOptions
-
-
-class Following(Watching, Telling, Protocol):
-    """Who follows what accounts do."""
 
 
 class Accounts:
@@ -49,7 +45,7 @@ class Accounts:
         return Supervisor(
             options.name,
             options.poll_interval,
-            lambda bell: self._mailbox(options, bell),
+            lambda bell, watching: self._mailbox(options, bell, watching),
             self._keeping,
             self._following,
             after=after,
@@ -109,10 +105,10 @@ class Accounts:
         deadline = time.monotonic() + patience
         for one in ending:
             if not one.join(max(0.0, deadline - time.monotonic())):
-                one.join(patience)
+                one.join(_CUT_SECONDS)
         self._ending = []
 
-    def _mailbox(self, options: Options, bell: Bell) -> Mailbox:
+    def _mailbox(self, options: Options, bell: Bell, watching: Watching) -> Mailbox:
         if isinstance(options, PopOptions):
             return PopMailbox(
                 options,
@@ -120,7 +116,7 @@ class Accounts:
                 self._readers,
                 rules=self._rules,
                 bell=bell,
-                watching=self._following,
+                watching=watching,
                 dry_run=self._dry_run,
             )
         return ImapMailbox(
@@ -129,6 +125,6 @@ class Accounts:
             self._readers,
             rules=self._rules,
             bell=bell,
-            watching=self._following,
+            watching=watching,
             dry_run=self._dry_run,
         )

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from dsn_processor import logs
 from dsn_processor.errors import LoginRefusedError, MailboxError
@@ -19,8 +19,8 @@ from dsn_processor.intake.mailbox.filing import Filing
 from dsn_processor.intake.mailbox.keeping import Keeping, Looked
 from dsn_processor.intake.mailbox.options import ImapOptions
 from dsn_processor.intake.mailbox.session import CHUNK, CommandRefusedError, Folder, Session
+from dsn_processor.intake.mailbox.supervising import Watching
 from dsn_processor.intake.mailbox.taking import Begun, Fetched, Taker
-from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxMail, MailboxPosition
 from dsn_processor.terms import MailboxTask
@@ -35,16 +35,6 @@ ATTEMPTS = 5
 _IDLE_SECONDS = (
     540.0  # servers may end an IDLE of half an hour, and what stands between them and us much sooner
 )
-
-
-class Watching(Protocol):
-    """Who wants to know how far a look is."""
-
-    def found(self, account: str, waiting: int) -> None:
-        """So many more mails were found and are to be fetched."""
-
-    def taken(self, account: str, outcomes: Sequence[Outcome], handled: int, waiting: int) -> None:
-        """Of the mails found, ``handled`` more are stored, left or gone; ``waiting`` are still to come."""
 
 
 class _Piece(NamedTuple):

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from dsn_processor.errors import LoginRefusedError, MailboxError
 from dsn_processor.intake.mailbox.bell import Bell
 from dsn_processor.intake.mailbox.credentials import Credentials
-from dsn_processor.intake.mailbox.imap import Watching
 from dsn_processor.intake.mailbox.keeping import Keeping, Looked
 from dsn_processor.intake.mailbox.options import PopOptions
 from dsn_processor.intake.mailbox.popsession import Listed, PopSession, RefusedError
+from dsn_processor.intake.mailbox.supervising import Watching
 from dsn_processor.intake.mailbox.taking import Begun, Fetched, Taker
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxMail, MailboxNote

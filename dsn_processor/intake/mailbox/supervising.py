@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from dsn_processor import logs
 from dsn_processor.errors import DsnProcessorError, LoginRefusedError, StoreError
 from dsn_processor.intake.mailbox.bell import Bell
 from dsn_processor.intake.mailbox.keeping import Keeping, Looked, Mailbox
+from dsn_processor.pipeline import Outcome
 from dsn_processor.record.entries import AccountStatus
 
 log = logs.get_logger(room="mailbox")
@@ -22,8 +23,18 @@ _SOME = 3  # failures that a look without one leaves
 _WRITE_SECONDS = 15.0  # between two notes of how the account does, where nothing changed
 
 
-class Telling(Protocol):
-    """Who wants to know how accounts do."""
+class Watching(Protocol):
+    """Who wants to know how far a look is."""
+
+    def found(self, account: str, waiting: int) -> None:
+        """So many more mails were found and are to be fetched."""
+
+    def taken(self, account: str, outcomes: Sequence[Outcome], handled: int, waiting: int) -> None:
+        """Of the mails found, ``handled`` more are stored, left or gone; ``waiting`` are still to come."""
+
+
+class Following(Watching, Protocol):
+    """Who wants to know what accounts do, and how they do."""
 
     def account(self, status: AccountStatus) -> None:
         """The account does so now."""
@@ -38,22 +49,22 @@ class Supervisor:
         self,
         name: str,
         interval: float,
-        make: Callable[[Bell], Mailbox],
+        make: Callable[[Bell, Watching], Mailbox],
         keeping: Keeping,
-        telling: Telling,
+        following: Following,
         *,
         after: "Supervisor | None" = None,
     ) -> None:
         self.name = name
         self._interval = interval
         self._bell = Bell()
-        self._mailbox = make(self._bell)
+        self._mailbox = make(self._bell, self)
         self._keeping = keeping
-        self._telling = telling
+        self._following = following
         self._after = after
         self._written = 0.0
         self.status = AccountStatus(name)
-        self._thread = threading.Thread(target=self._run, name=f"account-{name}")
+        self._thread = threading.Thread(target=self._run, name=f"account-{name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -81,6 +92,22 @@ class Supervisor:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    # ---- what the mailbox tells while it is looked at
+
+    def found(self, account: str, waiting: int) -> None:
+        self._now_waiting(self.status.waiting + waiting)
+        self._following.found(account, waiting)
+
+    def taken(self, account: str, outcomes: Sequence[Outcome], handled: int, waiting: int) -> None:
+        self._now_waiting(waiting)
+        self._following.taken(account, outcomes, handled, waiting)
+
+    def _now_waiting(self, waiting: int) -> None:
+        self.status = self.status._replace(waiting=waiting)
+        self._following.account(self.status)
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self._write(self.status)
 
     # ---- the thread
 
@@ -114,6 +141,7 @@ class Supervisor:
                 self._mailbox.open()
                 while not self._bell.stopped():
                     self._bell.hear()
+                    self.status = self.status._replace(waiting=0)
                     self._well(self._mailbox.look(), next_try=self._interval)
                     failures = min(failures, _SOME)
                     self._mailbox.wait(self._interval)
@@ -169,7 +197,7 @@ class Supervisor:
         changed = looked.taken or before.failing != self.status.failing
         if changed or next_try is None or time.monotonic() - self._written > _WRITE_SECONDS:
             self._write(self.status)
-        self._telling.account(self.status)
+        self._following.account(self.status)
 
     def _failed(self, error: Exception, pause: float) -> None:
         log.warning("account failed", account=self.name, error=str(error), again_in=round(pause, 1))
@@ -181,7 +209,7 @@ class Supervisor:
             failing=True, error=str(error), error_at=now, next_try_at=_later(now, pause)
         )
         self._write(self.status)
-        self._telling.account(self.status)
+        self._following.account(self.status)
 
     def _write(self, status: AccountStatus) -> None:
         self._written = time.monotonic()
