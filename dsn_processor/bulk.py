@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage
+from dsn_processor.matching import Report, correlated
 from dsn_processor.parse.identity import identity
 from dsn_processor.pipeline import Outcome, Unread, examine, new_message, outcome_of, told
 from dsn_processor.reading import Rules
@@ -37,10 +39,12 @@ def take(
     rules: Rules | None = None,
     *,
     now: datetime | None = None,
+    correlation: CorrelationOptions | None = None,
 ) -> list[Outcome]:
     """Accept and process a batch in one transaction. Mails that are known, or twice in the batch, add nothing."""
     sifted = sift(store, messages, now=now)
-    return commit(store, [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted])
+    prepared = [one if isinstance(one, Prepared) else prepare(one, rules) for one in sifted]
+    return commit(store, prepared, correlation=correlation)
 
 
 class Knowing(Protocol):
@@ -79,27 +83,38 @@ def put_aside(unread: Unread, why: str) -> Prepared:
     )
 
 
-def commit(store: "Store", batch: Sequence[Prepared], note: MailboxNote | None = None) -> list[Outcome]:
-    """Store prepared mails in one transaction; an outcome for each, in order. Where one of them cannot be stored for
-    a fault of ours, it is quarantined and the others are stored without it. ``note`` is kept in the same transaction,
+def commit(
+    store: "Store",
+    batch: Sequence[Prepared],
+    note: MailboxNote | None = None,
+    *,
+    correlation: CorrelationOptions | None = None,
+) -> list[Outcome]:
+    """Store prepared mails, held against what was sent, in one transaction; an outcome for each, in order. Where one of
+    them cannot be stored for a fault of ours, it is quarantined and the others are stored without it. ``note`` is kept in the same transaction,
     or in one after the last of the mails: never before.
     """
     try:
-        return _commit(store, batch, note)
+        return _commit(store, batch, note, correlation)
     except StoreError:
         raise
     except Exception as error:
         if len(batch) > 1:
-            outcomes = [outcome for prepared in batch for outcome in commit(store, [prepared])]
-            _commit(store, [], note)
+            outcomes = [outcome for one in batch for outcome in commit(store, [one], correlation=correlation)]
+            _commit(store, [], note, correlation)
             return outcomes
         if not batch or batch[0].parsed is None:
             raise
         aside = batch[0].message._replace(state=MessageState.QUARANTINED, last_error=told(error))
-        return _commit(store, [Prepared(message=aside, parsed=None)], note)
+        return _commit(store, [Prepared(message=aside, parsed=None)], note, correlation)
 
 
-def _commit(store: "Store", batch: Sequence[Prepared], note: MailboxNote | None) -> list[Outcome]:
+def _commit(
+    store: "Store",
+    batch: Sequence[Prepared],
+    note: MailboxNote | None,
+    correlation: CorrelationOptions | None,
+) -> list[Outcome]:
     with store.transaction():
         if note is not None:
             store.note(note)
@@ -114,23 +129,31 @@ def _commit(store: "Store", batch: Sequence[Prepared], note: MailboxNote | None)
                 strict=True,
             )
         )
-        added = store.add_reports(
-            [
-                NewReport(
-                    message_id=new[p.message.identity],
-                    parsed=p.parsed,
-                    rules=p.rules,
-                    events=p.events,
-                )
-                for p in fresh
-                if p.parsed is not None
-            ]
-        )
+        tied = _correlated(store, fresh, correlation)
+        reports = [
+            NewReport(message_id=new[p.message.identity], parsed=p.parsed, rules=p.rules, events=p.events)
+            for p in tied
+            if p.parsed is not None
+        ]
+        added = store.add_reports(reports)
+        for report in reports:
+            store.strengthen(report.message_id, report.events)
         if len(fresh) < len(batch):
             store.count_duplicates(len(batch) - len(fresh))
-    first = set(map(id, fresh))
+    first = {id(before): after for before, after in zip(fresh, tied, strict=True)}
     ids.update(new)
-    return [_committed(p, ids[p.message.identity], added, duplicate=id(p) not in first) for p in batch]
+    return [
+        _committed(first.get(id(p), p), ids[p.message.identity], added, duplicate=id(p) not in first)
+        for p in batch
+    ]
+
+
+def _correlated(
+    store: "Store", batch: Sequence[Prepared], correlation: CorrelationOptions | None
+) -> list[Prepared]:
+    reports = [Report.of_packed(p.message, p.parsed, p.events) for p in batch if p.parsed is not None]
+    events = iter(correlated(store, reports, correlation))
+    return [p if p.parsed is None else p._replace(events=next(events)) for p in batch]
 
 
 def _committed(prepared: Prepared, message_id: int, added: set[str], *, duplicate: bool) -> Outcome:

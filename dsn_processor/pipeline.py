@@ -3,7 +3,7 @@
     intake    bytes + envelope
     accept    raw bytes committed and synced      -> the sender may forget the mail
     process   parse -> classify                   (pure, can be done again by anybody, any time)
-    record    report and per-recipient events, ONE transaction
+    record    correlate; report and per-recipient events, ONE transaction
 
 process() is an attempt counted, examine() and finish(); the server does these three in different places. Files to
 replay stay where they are meanwhile: bulk.py takes them in one step.
@@ -16,8 +16,10 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsn_processor.canonical import canonical_address
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.matching import Report, correlated
 from dsn_processor.parse.identity import event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
@@ -143,7 +145,12 @@ def _also_for(store: "Store", message_id: int, recipients: Iterable[str]) -> Non
         store.readdress(message_id, envelope)
 
 
-def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outcome:
+def process(
+    store: "Store",
+    message_id: int,
+    rules: Rules | None = None,
+    correlation: CorrelationOptions | None = None,
+) -> Outcome:
     """Make sense of one accepted mail. The attempt is counted on disk first, so that a mail that takes the process
     down is put aside like one that raises. Raises LookupError where no such mail waits.
     """
@@ -158,14 +165,16 @@ def process(store: "Store", message_id: int, rules: Rules | None = None) -> Outc
     with store.transaction():
         attempts = store.count_attempt(message_id)
     work = work_of(message, raw, attempts)
-    [outcome] = finish(store, [(work, examine(work.unread, rules))])
+    [outcome] = finish(store, [(work, examine(work.unread, rules))], correlation)
     return outcome
 
 
-def process_pending(store: "Store", rules: Rules | None = None) -> Iterator[Outcome]:
+def process_pending(
+    store: "Store", rules: Rules | None = None, correlation: CorrelationOptions | None = None
+) -> Iterator[Outcome]:
     """Process the mails that a crash or a failed attempt left waiting, once each, as the result is consumed."""
     for message_id in store.message_ids(MessageState.RECEIVED):
-        yield process(store, message_id, rules)
+        yield process(store, message_id, rules, correlation)
 
 
 def release(store: "Store", ids: Sequence[int] | None) -> list[int]:
@@ -201,25 +210,32 @@ def examine(unread: Unread, rules: Rules | None = None) -> Examined:
     return Examined(reading.parsed, rules_version(rules), events)
 
 
-def finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outcome]:
-    """Store what the mails say, in one transaction; an outcome for each, in order. A mail that failed, or cannot be
-    stored for a fault of ours, waits for its next attempt, or is quarantined where that was its last.
+def finish(
+    store: "Store",
+    done: Sequence[tuple[Work, Examined]],
+    correlation: CorrelationOptions | None = None,
+) -> list[Outcome]:
+    """Store what the mails say, held against what was sent, in one transaction; an outcome for each, in order. A mail that
+    failed, or cannot be stored for a fault of ours, waits for its next attempt, or is quarantined where that was its last.
     """
     try:
-        return _finish(store, done)
+        return _finish(store, done, correlation)
     except StoreError:
         raise
     except Exception as error:
         if len(done) > 1:
-            return [outcome for one in done for outcome in finish(store, [one])]
+            return [outcome for one in done for outcome in finish(store, [one], correlation)]
         work, examined = done[0]
         if examined.parsed is None:
             raise
-        return _finish(store, [(work, Examined(None, error=told(error)))])
+        return _finish(store, [(work, Examined(None, error=told(error)))], correlation)
 
 
-def _finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outcome]:
+def _finish(
+    store: "Store", done: Sequence[tuple[Work, Examined]], correlation: CorrelationOptions | None
+) -> list[Outcome]:
     with store.transaction():
+        done = _correlated(store, done, correlation)
         again = store.reported([work.id for work, _ in done])
         reports = [
             NewReport(
@@ -232,6 +248,7 @@ def _finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outco
         for report in reports:
             if report.message_id in again:
                 store.replace_report(report)
+            store.strengthen(report.message_id, report.events)
         store.set_processed([report.message_id for report in reports])
         for work, examined in done:
             if examined.parsed is None:
@@ -248,6 +265,26 @@ def _finish(store: "Store", done: Sequence[tuple[Work, Examined]]) -> list[Outco
             () if work.id in again else examined.events,
             added,
         )
+        for work, examined in done
+    ]
+
+
+def _correlated(
+    store: "Store", done: Sequence[tuple[Work, Examined]], correlation: CorrelationOptions | None
+) -> list[tuple[Work, Examined]]:
+    events = iter(
+        correlated(
+            store,
+            [
+                Report.of(work.unread, examined.parsed, examined.events)
+                for work, examined in done
+                if examined.parsed is not None
+            ],
+            correlation,
+        )
+    )
+    return [
+        (work, examined if examined.parsed is None else examined._replace(events=next(events)))
         for work, examined in done
     ]
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
-from dsn_processor.pipeline import events_of, told
+from dsn_processor.facts import InboundMessage
+from dsn_processor.matching import Report, correlated
+from dsn_processor.pipeline import Unread, events_of, told
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewReport, StoredMessage
 
@@ -35,13 +38,18 @@ class Replacing(Protocol):
 
 
 def reclassify(
-    store: "Store", rules: Rules | None = None, *, apply: bool, server: Replacing | None = None
+    store: "Store",
+    rules: Rules | None = None,
+    *,
+    apply: bool,
+    server: Replacing | None = None,
+    correlation: CorrelationOptions | None = None,
 ) -> Iterator[Reclassified]:
     """Read every stored mail again, oldest first, and put the new answers in place of the old if ``apply``; told
     batch by batch, when they are on disk. A mail that cannot be read keeps the answer it has. Where a ``server`` holds the
     database, it is the one that writes.
     """
-    run = _Run(store, rules)
+    run = _Run(store, rules, correlation)
     ids = store.message_ids()
     while batch := list(islice(ids, _BATCH)):
         with store.transaction() if apply and server is None else nullcontext():
@@ -50,6 +58,7 @@ def reclassify(
             if apply and server is None:
                 for report in reports:
                     store.replace_report(report)
+                    store.strengthen(report.message_id, report.events)
         if apply and server is not None and reports:
             server.replace(reports)
         yield from results
@@ -60,9 +69,10 @@ class _Run:
     real one. ``reports`` are the answers to be replaced.
     """
 
-    def __init__(self, store: "Store", rules: Rules | None) -> None:
+    def __init__(self, store: "Store", rules: Rules | None, correlation: CorrelationOptions | None) -> None:
         self._store = store
         self._rules = rules
+        self._correlation = correlation
         self.reports: list[NewReport] = []
         self._gone: set[str] = set()
         self._come: set[str] = set()
@@ -74,7 +84,14 @@ class _Run:
         message = stored.message
         try:
             reading = read(raw, message.envelope, self._rules)
-            events = events_of(reading, message.identity, message.received_at)
+            recipients = events_of(reading, message.identity, message.received_at)
+            inbound = InboundMessage(raw, message.source, message.envelope)
+            mail = Report.of(
+                Unread(inbound, message.identity, message.received_at), reading.parsed, recipients
+            )
+            [events] = correlated(self._store, [mail], self._correlation)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - one mail must not stop the rest
             return Reclassified(message, error=told(error))
         version = rules_version(self._rules)

@@ -47,14 +47,21 @@ def identity(raw: bytes) -> str:
 
 
 def event_identity(
-    *, mail: str, returned_message_id: str | None, recipient: str, kind: str, status: str | None
+    *,
+    mail: str,
+    returned_message_id: str | None,
+    recipient: str,
+    kind: str,
+    status: str | None,
+    token: str | None = None,
 ) -> str:
     """The identity of one recipient's event, 64 hexadecimal digits.
 
     Two reports about one sent message that say the same of one recipient are one event, however often they come.
-    Without the returned Message-ID the mail's own identity stands in. ``recipient`` is a canonical address.
+    Without the returned Message-ID a return-path token of ours stands in, and without one the mail's own identity.
+    ``recipient`` is a canonical address.
     """
     sent = (returned_message_id or "").strip().strip("<>").strip()
-    about = f"message-id:{sent}" if sent else f"mail:{mail}"
+    about = f"message-id:{sent}" if sent else f"token:{token}" if token else f"mail:{mail}"
     words = "\0".join((about, recipient, kind, status or ""))
     return sha256(words.encode(errors="surrogatepass")).hexdigest()

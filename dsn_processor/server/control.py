@@ -184,14 +184,15 @@ def _replaced(store: Store, reports: Sequence[NewReport]) -> None:
     with store.transaction():
         for report in reports:
             store.replace_report(report)
+            store.strengthen(report.message_id, report.events)
 
 
 def _described(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
-    mine = set(map(id, outcome.events))
+    mine = {id(event.recipient) for event in outcome.events}  # of the event itself there is a new one by now
     return {
         "id": outcome.message_id,
         "duplicate": outcome.duplicate,
-        "added": [at for at, event in enumerate(prepared.events) if id(event) in mine],
+        "added": [at for at, event in enumerate(prepared.events) if id(event.recipient) in mine],
         "repeated": outcome.repeated,
         "error": outcome.error,
     }

@@ -1,0 +1,140 @@
+"""Between the store and correlation: asks the registry of sends for a batch of reports at once."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from dsn_processor.canonical import canonical_address
+from dsn_processor.correlate.clues import Clues, clues_of
+from dsn_processor.correlate.options import CorrelationOptions, Ours, ours
+from dsn_processor.correlate.trust import Known, Subject, correlate
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage
+from dsn_processor.parse.identity import event_identity
+from dsn_processor.record.entries import NewEvent, NewMessage
+from dsn_processor.record.packing import unpack
+from dsn_processor.terms import Trust
+
+if TYPE_CHECKING:
+    from dsn_processor.record.store import Store
+
+_DEFAULT = CorrelationOptions()
+
+
+class Unread(Protocol):
+    """A mail before it was read: pipeline.Unread is one."""
+
+    @property
+    def message(self) -> InboundMessage: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def now(self) -> datetime: ...
+
+
+class Report(NamedTuple):
+    """A mail that was read, with its ``identity``, and what it says of each recipient. ``raw`` gives its bytes: not all are
+    asked for.
+    """
+
+    identity: str
+    raw: Callable[[], bytes]
+    envelope: Envelope
+    received_at: datetime
+    parsed: ParsedMessage
+    events: tuple[NewEvent, ...]
+
+    @classmethod
+    def of(cls, unread: Unread, parsed: ParsedMessage, events: tuple[NewEvent, ...]) -> "Report":
+        """Of a mail whose bytes are at hand."""
+        message = unread.message
+        return cls(unread.identity, partial(_raw_of, message), message.envelope, unread.now, parsed, events)
+
+    @classmethod
+    def of_packed(cls, message: NewMessage, parsed: ParsedMessage, events: tuple[NewEvent, ...]) -> "Report":
+        """Of a mail that is packed to be stored."""
+        unpacked = partial(unpack, message.codec, message.packed, message.size)
+        return cls(message.identity, unpacked, message.envelope, message.received_at, parsed, events)
+
+
+def correlated(
+    store: "Store", reports: Sequence[Report], options: CorrelationOptions | None
+) -> list[tuple[NewEvent, ...]]:
+    """The events of each report, held against what was sent. As they were where there is neither key nor registry."""
+    events = [report.events for report in reports]
+    own = ours(options or _DEFAULT)
+    registered = store.any_sends() if any(events) else False
+    if not (own.keys or registered):
+        return events
+    asked = [_Asked.of(report, own) if report.events else None for report in reports]
+    known = _known(store, [one for one in asked if one is not None]) if registered else _NOTHING
+    return [
+        report.events if one is None else one.answered(report, own, known)
+        for report, one in zip(reports, asked, strict=True)
+    ]
+
+
+def _raw_of(message: InboundMessage) -> bytes:
+    return message.raw
+
+
+class _Asked(NamedTuple):
+    clues: Clues
+    subjects: tuple[Subject, ...]
+
+    @classmethod
+    def of(cls, report: Report, own: Ours) -> "_Asked":
+        subjects = tuple(_subject(event) for event in report.events)
+        return cls(clues_of(report.raw(), report.envelope, report.parsed, own), subjects)
+
+    def addresses(self) -> set[str]:
+        found = {*self.clues.verp, *self.clues.named}
+        return found.union(*(subject.addresses() for subject in self.subjects))
+
+    def answered(self, report: Report, own: Ours, known: Known) -> tuple[NewEvent, ...]:
+        tied = correlate(self.clues, self.subjects, own, report.received_at, known)
+        return tuple(
+            _with_token(event, report, one.token)._replace(correlation=one.correlation)
+            if one.correlation.trust is not Trust.UNPROVED
+            else event._replace(correlation=one.correlation)
+            for event, one in zip(report.events, tied, strict=True)
+        )
+
+
+_NOTHING = Known({}, {}, any=False)
+
+
+def _known(store: "Store", asked: Sequence[_Asked]) -> Known:
+    wanted: dict[int, set[str]] = {}
+    addresses: set[str] = set()
+    for one in asked:
+        mine = one.addresses()
+        addresses |= mine
+        for reference in one.clues.references():
+            wanted.setdefault(reference, set()).update(mine)
+    messages = store.find_sends(wanted)
+    addresses.update(send.recipient for message in messages.values() for send in message.sends)
+    return Known(messages, store.mailed(addresses), any=True)
+
+
+def _subject(event: NewEvent) -> Subject:
+    original = event.recipient.original
+    other = canonical_address(original) if original else None
+    return Subject(event.canonical, other if other != event.canonical else None)
+
+
+def _with_token(event: NewEvent, report: Report, token: str | None) -> NewEvent:
+    """A report that returns no Message-ID is told from others by its token."""
+    returned = report.parsed.returned_message
+    if token is None or (returned is not None and returned.message_id):
+        return event
+    return event._replace(
+        identity=event_identity(
+            mail=report.identity,
+            returned_message_id=None,
+            token=token,
+            recipient=event.canonical,
+            kind=event.kind,
+            status=event.recipient.status,
+        )
+    )
