@@ -1,5 +1,6 @@
 """Automatic replies (RFC 3834) and challenges: mail that a program wrote in answer, and that reports no delivery."""
 
+from dsn_processor.parse.fields import name_pattern
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_reply_code
 from dsn_processor.parse.signals import has_copy
@@ -25,8 +26,8 @@ from dsn_processor.parse.writer import (
     untagged,
 )
 
-_MARKS = frozenset(
-    {
+_MARKS = name_pattern(
+    (
         "x-autoreply",
         "x-autorespond",
         "x-auto-reply",
@@ -36,10 +37,10 @@ _MARKS = frozenset(
         "x-autoresponder",
         "x-vacation",
         "x-yahoo-vacation",
-    }
+    )
 )
-_CHALLENGERS = frozenset(
-    {"x-spamarrest-challenge", "x-boxtrapper", "x-tmda-fingerprint", "x-boxbe", "x-challenge"}
+_CHALLENGERS = name_pattern(
+    ("x-spamarrest-challenge", "x-boxtrapper", "x-tmda-fingerprint", "x-boxbe", "x-challenge")
 )
 _AUTO_PRECEDENCE = frozenset({"auto_reply", "auto-reply"})
 _LOW_PRECEDENCE = _AUTO_PRECEDENCE | {"bulk", "junk"}
@@ -50,7 +51,7 @@ def is_challenge(mail: Mail) -> bool:
     """A challenge wants the sender to do something before a mail is let in. A server's reply that wants the same came
     back with a mail that was refused.
     """
-    if not _CHALLENGERS.isdisjoint(mail.fields.names()):
+    if mail.fields.has_any(_CHALLENGERS):
         return not is_listed(mail)
     if mail.status_parts or is_listed(mail) or is_person(mail):
         return False
@@ -65,7 +66,7 @@ def is_auto_reply(mail: Mail) -> bool:
     """RFC 3834 section 5's field says so, or one of its older cousins, or the subject does."""
     fields = mail.fields
     submitted = (fields.raw("auto-submitted") or "no").split(";")[0].split("(")[0].strip().lower()
-    if submitted.startswith("auto-replied") or not _MARKS.isdisjoint(fields.names()):
+    if submitted.startswith("auto-replied") or fields.has_any(_MARKS):
         return True
     precedence = _precedence(mail)
     if precedence in _AUTO_PRECEDENCE:

@@ -13,11 +13,10 @@ _MONTHS = {
 _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
-# What nearly all write, in ranges that need no further look: days that every month has.
+# What nearly all write, in ranges that need no further look but at the day.
 _USUAL = pattern(
-    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|1\d|2[0-8]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
+    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
 )
-_USUAL_MONTHS = {name.capitalize(): f"{number:02}" for name, number in _MONTHS.items()}
 _DATE = pattern(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
     r"(?:[ \t]{0,5}([+-])(\d{2}):?(\d{2})|[ \t]{1,5}([A-Z]{1,5})\b)?"
@@ -62,10 +61,12 @@ def iso_date(text: str | None) -> str | None:
 
 @lru_cache(maxsize=256)
 def _usual_day(text: str) -> str | None:
-    """``1 Nov 2026`` -> ``2026-11-01``; None where there is no such month."""
+    """``1 Nov 2026`` -> ``2026-11-01``; None where there is no such day."""
     day, name, year = text.split(" ")
-    month = _USUAL_MONTHS.get(name)
-    return f"{year}-{month}-{day:0>2}" if month else None
+    month = _MONTHS.get(name.lower())
+    if month is None or int(day) > _days(month, int(year)):
+        return None
+    return f"{year}-{month:02}-{day:0>2}"
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:
@@ -75,16 +76,17 @@ def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str 
     return _ZONES.get(name or "", 0)
 
 
+def _days(month: int, year: int) -> int:
+    return 28 if month == 2 and (year % 4 or (year % 100 == 0 and year % 400)) else _DAYS[month]
+
+
 def _format(year: str, month: int, day: str, hour: str, minute: str, second: str | None, offset: int) -> str:
     full_year = int(year)
     if full_year < 100:  # RFC 5322 section 4.3
         full_year += 2000 if full_year < 50 else 1900
-    days = (
-        28 if month == 2 and (full_year % 4 or (full_year % 100 == 0 and full_year % 400)) else _DAYS[month]
-    )
     seconds = min(int(second or 0), 59)  # a leap second
     if not (
-        1 <= int(day) <= days and int(hour) < 24 and int(minute) < 60 and abs(offset) < 1440 and full_year
+        1 <= int(day) <= _days(month, full_year) and int(hour) < 24 and int(minute) < 60 and abs(offset) < 1440 and full_year
     ):
         raise ValueError(year)
     sign, zone = "-" if offset < 0 else "+", abs(offset)

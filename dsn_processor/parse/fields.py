@@ -23,6 +23,11 @@ _PARAMETER = pattern(
 )
 
 
+def name_pattern(names: Iterable[str], more: str = "") -> re.Pattern[str]:
+    """A pattern of fields by their names in lower case, each followed by ``more``."""
+    return pattern(rf"\n(?:{'|'.join(names)}){more}[ \t]*:")
+
+
 class Fields:
     """The fields of one header block, found by search when asked for: of the many in a header few are looked at.
 
@@ -50,11 +55,9 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return f"\n{name}:" in self._lower if self._first is None else name in self._first
 
-    def names(self) -> Iterable[str]:
-        """The names that occur, in lower case."""
-        if self._first is None:
-            self._first = self._split()
-        return self._first
+    def has_any(self, names: re.Pattern[str]) -> bool:
+        """Whether a field occurs that a pattern of ``name_pattern`` knows."""
+        return names.search(self._lower) is not None
 
     def raw(self, name: str) -> str | None:
         """The first value of a field (``name`` in lower case), unfolded, undecoded."""

@@ -2,7 +2,7 @@
 
 import re
 
-from dsn_processor.parse.fields import Fields
+from dsn_processor.parse.fields import Fields, name_pattern
 from dsn_processor.parse.lazy import once
 from dsn_processor.parse.mail import HEAD, Mail
 from dsn_processor.parse.words import (
@@ -42,7 +42,9 @@ _OPENING = 64  # characters in which a mail system introduces itself
 # A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
 _TICKET = pattern(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
 _REPORT_TYPE = pattern(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
-_AUTHORITY = ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
+_AUTHORITY = name_pattern(
+    ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
+)
 _QUOTED = pattern(r"^> [^\n]*", re.MULTILINE)
 # What reports never bring along: archives (aggregate reports, worms), calendars, programs.
 _CARGO = pattern(
@@ -73,7 +75,7 @@ def report_score(mail: Mail) -> int:
 
 
 def _has_authority(mail: Mail) -> bool:
-    return any(name in mail.fields for name in _AUTHORITY)
+    return mail.fields.has_any(_AUTHORITY)
 
 
 def _doubts(mail: Mail, subject: str) -> int:
