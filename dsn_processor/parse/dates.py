@@ -15,7 +15,7 @@ _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT"
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
 # What nearly all write, in ranges that need no further look but at the day.
 _USUAL = pattern(
-    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
+    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ((?!-0000)[+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
 )
 _DATE = pattern(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
@@ -86,7 +86,11 @@ def _format(year: str, month: int, day: str, hour: str, minute: str, second: str
         full_year += 2000 if full_year < 50 else 1900
     seconds = min(int(second or 0), 59)  # a leap second
     if not (
-        1 <= int(day) <= _days(month, full_year) and int(hour) < 24 and int(minute) < 60 and abs(offset) < 1440 and full_year
+        1 <= int(day) <= _days(month, full_year)
+        and int(hour) < 24
+        and int(minute) < 60
+        and abs(offset) < 1440
+        and full_year
     ):
         raise ValueError(year)
     sign, zone = "-" if offset < 0 else "+", abs(offset)

@@ -59,6 +59,13 @@ class Fields:
         """Whether a field occurs that a pattern of ``name_pattern`` knows."""
         return names.search(self._lower) is not None
 
+    def match(self, name: str, value: re.Pattern[str]) -> re.Match[str] | None:
+        """Match a field's first value, folded as it came; None where a name of the block has blanks behind it."""
+        if self._first is not None:
+            return None
+        start = self._lower.find(f"\n{name}:")
+        return None if start < 0 else value.match(self._block, start + len(name) + 2)
+
     def raw(self, name: str) -> str | None:
         """The first value of a field (``name`` in lower case), unfolded, undecoded."""
         if self._first is not None:
@@ -70,10 +77,11 @@ class Fields:
         block = self._block
         start += len(name) + 2
         end = block.find("\n", start)
+        if 0 <= end < start + VALUE_LIMIT and not block.startswith(_FOLDING, end + 1):
+            return block[start:end].strip()
         while end >= 0 and block.startswith(_FOLDING, end + 1):
             end = block.find("\n", end + 1)
-        value = block[start:end] if end >= 0 else block[start:]
-        return unfold(value.lstrip(" \t"))
+        return unfold((block[start:end] if end >= 0 else block[start:]).lstrip(" \t"))
 
     def text(self, name: str) -> str | None:
         """The first value of a field as text: encoded words and raw 8-bit decoded."""

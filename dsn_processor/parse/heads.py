@@ -16,11 +16,14 @@ _ENCODING = pattern(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGN
 # The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
 _CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
 _BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
-# "multipart/report; report-type=delivery-status; boundary=...", as nearly all reports write it.
+# Behind "Content-Type:", what nearly all reports write: "multipart/report; report-type=delivery-status; boundary=...".
 _USUAL_MULTIPART = pattern(
-    r"(multipart/[a-z]{1,20})(?:;[ ]{0,4}report-type=\"?[\w-]{1,40}\"?)?;[ ]{0,4}boundary=\"([^\"\\%]{1,200})\"",
+    r"[ \t]*(multipart/[a-z]{1,20})(?:;(?:[ ]{0,4}|[ ]?\n[ \t]{1,8})report-type=\"?[\w-]{1,40}\"?)?"
+    r";(?:[ ]{0,4}|[ ]?\n[ \t]{1,8})boundary=\"([^\"\\%\n]{1,200})\"",
     re.IGNORECASE | re.ASCII,
 )
+# The lines of a header block up to one that is odd.
+_TIDY_LINES = pattern(rb"(?:(?:[!-9;-~]++:|[ \t]++\S)[^\n]*+\n)*+")
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
 _NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
@@ -61,14 +64,14 @@ class DoubtError(Exception):
 
 class Head(NamedTuple):
     """What a part's header block says. ``block`` has LF for line ends, also before it. ``content_type`` is in lower case,
-    "" where none is stated; ``value`` is the field it stands in. ``odd`` tells a line that may be no field; ``length``
+    "" where none is stated; ``value`` is the field it stands in, None where nobody looked. ``odd`` tells a line that may be no field; ``length``
     counts the block's bytes up to the first field that belongs into the body.
     """
 
     block: bytes
     fields: Fields
     content_type: str
-    value: str
+    value: str | None
     boundary: bytes
     odd: bool
     length: int
@@ -84,25 +87,35 @@ def read_crlf_head(lines: bytes) -> Head:
     return _crlf_remembered(lines) if len(lines) <= REMEMBERED else _read_crlf(lines)
 
 
-def _read_crlf(lines: bytes) -> Head:
+def read_long_head(raw: bytes, start: int, line_end: bytes) -> Head | None:
+    """Read a mail's own header block, which begins at ``start``; None where a line is odd or the empty line is missing."""
+    match = _TIDY_LINES.match(raw, start)
+    stop = match.end() if match else start
+    if not raw.startswith(line_end, stop) or stop - start > HEADER_LIMIT:
+        return None
+    block = b"\n" + raw[start:stop]
+    return _read(block, odd=False) if len(line_end) == 1 else _read_crlf(b"\r" + block, odd=False)
+
+
+def _read_crlf(lines: bytes, *, odd: bool | None = None) -> Head:
     block = b"\n".join(lines.split(b"\r\n"))
     if b"\r" in block or block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
         raise DoubtError
-    head = _read(block)
+    head = _read(block, odd=odd)
     if head.odd or head.length < len(block):
         raise DoubtError
     return head
 
 
-def _read(block: bytes) -> Head:
+def _read(block: bytes, *, odd: bool | None = None) -> Head:
     text = block.decode("latin-1")
-    odd = _ODD_LINE.search(text) is not None
+    if odd is None:
+        odd = _ODD_LINE.search(text) is not None
     fields = Fields(text, tidy=not odd)
-    value = fields.raw("content-type") or ""
     length = len(block)
-    if match := _USUAL_MULTIPART.match(value):
-        kind, boundary = match[1].lower(), match[2]
-        return Head(block, fields, kind, value, _delimiting(boundary), odd, length)
+    if match := fields.match("content-type", _USUAL_MULTIPART):
+        return Head(block, fields, match[1].lower(), None, _delimiting(match[2]), odd, length)
+    value = fields.raw("content-type") or ""
     match = _TYPE.match(value)
     kind = match[1].lower() if match else ""
     if kind in _MACHINE_TYPES and (first := _MACHINE_FIELD.search(block)):

@@ -68,11 +68,12 @@ class Mail:
     @cached_property
     def text(self) -> str:
         """The words of the first text part, plain rather than HTML, long lines cut."""
-        plain = next((part for part in self.text_parts if part.content_type != "text/html"), None)
-        text = clip_lines(plain.text(TEXT_LIMIT)) if plain else ""
-        text = _plain_blanks(text)
-        if text.strip():
-            return text
+        for part in self.text_parts:
+            if part.content_type != "text/html":
+                text = _plain_blanks(clip_lines(part.text(TEXT_LIMIT)))
+                if text and not text.isspace():
+                    return text
+                break
         html = next((part for part in self.text_parts if part.content_type == "text/html"), None)
         return clip_lines(html_to_text(html.text(TEXT_LIMIT))) if html else ""
 
@@ -148,7 +149,9 @@ def _status_text(body: bytes) -> str:
 
 def _plain_blanks(text: str) -> str:
     """Spaces for tabs and no-break spaces, and none at the ends of lines."""
-    text = text.replace("\t", " ").replace("\xa0", " ")
+    text = text.replace("\t", " ")
+    if not text.isascii():
+        text = text.replace("\xa0", " ")
     return "\n".join([line.rstrip() for line in text.split("\n")]) if " \n" in text else text
 
 

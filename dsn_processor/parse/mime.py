@@ -15,6 +15,7 @@ from dsn_processor.parse.heads import (
     encoding_of,
     read_crlf_head,
     read_head,
+    read_long_head,
     repaired_span,
 )
 from dsn_processor.patterns import pattern
@@ -63,11 +64,14 @@ class Part:
     def _read_head(self, start: int) -> Head:
         """Find the header block that begins at ``start``, and the body behind it."""
         raw, end = self.raw, self.end
+        if not self.depth and (head := read_long_head(raw, start, b"\n")) and head.length == len(head.block):
+            self.start = start + len(head.block)
+            return head
         blank = raw.find(b"\n\n", start - 1 if start else 0, end)
         stop, self.start = (end, end) if blank < 0 else (blank + 1, blank + 2)
         block = raw[start - 1 : stop] if start else b"\n" + raw[:stop]
-        head = read_head(block) if len(block) <= HEADER_LIMIT else None
-        if head is None or head.odd:
+        head = read_head(block)
+        if head.odd or len(block) > HEADER_LIMIT:
             stop = min(stop, start + HEADER_LIMIT)
             stop, self.start = repaired_span(raw, start, stop, self.start, is_root=not self.depth)
             head = read_head(raw[start - 1 : stop] if start else b"\n" + raw[:stop])
@@ -77,7 +81,7 @@ class Part:
         return head
 
     def _is_bare_multipart(self) -> bool:
-        if "boundary" in self.facts.value.lower():
+        if "boundary" in (self.facts.value or "").lower():
             return False
         return _BARE_MULTIPART.match(self.raw, self.start, self.end) is not None
 
@@ -104,7 +108,10 @@ class Part:
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
-        return decode(self.body(limit), charset_of(self.facts.value))
+        value = self.facts.value
+        if value is None:
+            value = self.facts.fields.raw("content-type") or ""
+        return decode(self.body(limit), charset_of(value))
 
     def _lines(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body as it came, with LF for line ends."""
@@ -135,9 +142,15 @@ class CrlfPart(Part):
 
     def _read_head(self, start: int) -> Head:
         raw = self.raw
-        blank = raw.find(b"\r\n\r\n", start - 2 if start else 0, self.end)
+        if not self.depth:
+            head = read_long_head(raw, start, b"\r\n")
+            if head is None:
+                raise DoubtError
+            self.start = start + len(head.block) + head.block.count(b"\n")
+            return head
+        blank = raw.find(b"\r\n\r\n", start - 2, self.end)
         stop, self.start = (self.end, self.end) if blank < 0 else (blank + 2, blank + 4)
-        return read_crlf_head(raw[start - 2 : stop] if start else b"\r\n" + raw[:stop])
+        return read_crlf_head(raw[start - 2 : stop])
 
     def _is_bare_multipart(self) -> bool:
         beginning = self.raw[self.start - 1 : self.start + _BARE_LOOK]
