@@ -76,6 +76,9 @@ def test_fields_and_values_are_bounded():
         ("9" * 5000, None),
         ("", None),
         (None, None),
+        ("Sat, 21 Nov 2026 02:40:30 -0000", "2026-11-21T02:40:30+00:00"),
+        ("Sun, 29 Feb 2026 02:40:30 +0000", None),
+        ("Sat, 29 Feb 2020 02:40:30 -0800", "2020-02-29T02:40:30-08:00"),
     ],
 )
 def test_dates(text, iso):
