@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from dsn_processor import bulk, pipeline
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
@@ -21,7 +22,7 @@ from dsn_processor.reclassify import Reclassified, reclassify
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
 from dsn_processor.server.options import ProcessingOptions
-from dsn_processor.settings import database_url, pipe_envelope
+from dsn_processor.settings import correlation_options, database_url, pipe_envelope
 from dsn_processor.terms import Kind
 from dsn_processor.workers import Batch, Readers, all_cores, prepare_all
 
@@ -111,14 +112,19 @@ def replay(
     Mails that an earlier run accepted and did not come to process are processed first. Where a server holds the
     database, it stores what is read here.
     """
+    correlation = correlation_options()
     if isinstance(store, Store):  # a server does it by itself
-        for outcome in pipeline.process_pending(store, rules()):
+        for outcome in pipeline.process_pending(store, rules(), correlation):
             tally.waiting += 1
             tally.count(outcome)
             seen(outcome)
     batches = (Batch(bulk.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
     for prepared in prepare_all(batches, workers):
-        for outcome in bulk.commit(store, prepared) if isinstance(store, Store) else store.commit(prepared):
+        if isinstance(store, Store):
+            outcomes = bulk.commit(store, prepared, correlation=correlation)
+        else:
+            outcomes = store.commit(prepared)
+        for outcome in outcomes:
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)
@@ -166,9 +172,10 @@ def polling(
         else:
             store = closing.enter_context(opened(url))
             if isinstance(store, Store):
-                for outcome in pipeline.process_pending(store, rules()):
+                correlation = correlation_options()
+                for outcome in pipeline.process_pending(store, rules(), correlation):
                     following.taken("", [outcome], 0, 0)
-                keeping = StoreKeeping.of(store)
+                keeping = StoreKeeping.of(store, correlation)
             else:
                 keeping = store
         readers = Readers(
@@ -195,14 +202,17 @@ def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wai
     message = InboundMessage(
         raw=message.raw, source="ingest", envelope=pipe_envelope(), truncated=message.truncated
     )
-    own = rules()  # before the mail is ours: a file that cannot be used leaves it with the MTA
+    own, correlation = (
+        rules(),
+        correlation_options(),
+    )  # before the mail is ours: it stays with the MTA where they are wrong
     with opened(database_url(db), wait=wait) as store:
         if isinstance(store, Handover):
             store.take(message)
             return
         pipeline.accept(store, message)
         try:
-            for _ in pipeline.process_pending(store, own):
+            for _ in pipeline.process_pending(store, own, correlation):
                 pass
         except Exception:  # noqa: BLE001  the mail is on disk: to refuse it now would bring it twice
             return
@@ -216,7 +226,7 @@ def reclassified(url: str, rules: Rules | None, *, apply: bool) -> Iterator[Iter
         server = store if isinstance(store, Handover) else None
         if store is None or isinstance(store, Handover):
             store = closing.enter_context(Store.open(url, readonly=True))
-        yield reclassify(store, rules, apply=apply, server=server)
+        yield reclassify(store, rules, apply=apply, server=server, correlation=correlation_options())
 
 
 def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Outcome]]:
@@ -226,11 +236,12 @@ def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Ou
     with opened(url) as store:
         if isinstance(store, Handover):
             return store.retry(ids), True, []
+        correlation = correlation_options()
         retried = pipeline.release(store, ids)
-        failed = [outcome for id_ in retried if (outcome := _twice(store, id_)).error]
+        failed = [outcome for id_ in retried if (outcome := _twice(store, id_, correlation)).error]
     return retried, False, failed
 
 
-def _twice(store: Store, message_id: int) -> Outcome:
-    outcome = pipeline.process(store, message_id)
-    return pipeline.process(store, message_id) if outcome.error else outcome
+def _twice(store: Store, message_id: int, correlation: CorrelationOptions | None) -> Outcome:
+    outcome = pipeline.process(store, message_id, correlation=correlation)
+    return pipeline.process(store, message_id, correlation=correlation) if outcome.error else outcome

@@ -137,7 +137,10 @@ class Control:
         batch = await asyncio.to_thread(facts_of, Prepared, body)
         words = header.get("note")
         note = None if words is None else note_of(words)
-        outcomes = await self._writer.call(lambda store: bulk.commit(store, batch, note))
+        correlation = self._writer.correlation()
+        outcomes = await self._writer.call(
+            lambda store: bulk.commit(store, batch, note, correlation=correlation)
+        )
         pairs = list(zip(batch, outcomes, strict=True))
         for prepared, outcome in pairs:
             count_committed(prepared, outcome)

@@ -59,7 +59,7 @@ class Server:
         self._stop = asyncio.Event()
         self._keeper = Keeper(settings.database, min_free=settings.min_free)
         self._processing = Processing(settings.processing, lambda: self._rules)
-        self._writer = Writer(self._keeper, self._processing)
+        self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -67,7 +67,10 @@ class Server:
         )
         self._follower = AccountMetrics()
         self._accounts = Accounts(
-            StoreKeeping(self._writer.ask), self._readers, lambda: self._rules, self._follower
+            StoreKeeping(self._writer.ask, self._writer.correlation),
+            self._readers,
+            lambda: self._rules,
+            self._follower,
         )
 
     async def run(self, started: Callable[[Started], None]) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 from dsn_processor import logs, metrics
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import (
     MailDamagedError,
     StoreError,
@@ -61,10 +62,15 @@ class _Call(NamedTuple):
 
 
 class Writer:
-    """Owns the store. ``start``, ``stop``, ``take`` and ``call`` are for the event loop's thread."""
+    """Owns the store. ``start``, ``stop``, ``take`` and ``call`` are for the event loop's thread.
+    ``correlation`` says how reports are held against what was sent.
+    """
 
-    def __init__(self, keeper: Keeper, processing: Processing) -> None:
+    def __init__(
+        self, keeper: Keeper, processing: Processing, correlation: Callable[[], CorrelationOptions | None]
+    ) -> None:
         self._keeper = keeper
+        self.correlation = correlation
         self._processing = processing
         self._wake = threading.Condition()
         self._takes: list[_Take] = []
@@ -233,7 +239,7 @@ class Writer:
 
     def _finish(self, store: Store, done: Sequence[tuple[Work, Examined]]) -> None:
         try:
-            outcomes = finish(store, done)
+            outcomes = finish(store, done, self.correlation())
         except StoreError as error:
             self._keeper.failed(error)
             with self._wake:

@@ -33,7 +33,7 @@ class Rig:
         self.url = url
         self.keeper = Keeper(url, min_free=min_free)
         self.processing = Processing(options or ProcessingOptions(workers=2), lambda: None)
-        self.writer = Writer(self.keeper, self.processing)
+        self.writer = Writer(self.keeper, self.processing, lambda: None)
 
     async def __aenter__(self):
         self.keeper.open(0)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from dsn_processor import bulk
 from dsn_processor.bulk import Prepared
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.pipeline import Outcome
 from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition
 from dsn_processor.record.store import Store
@@ -77,13 +78,16 @@ class Calling(Protocol):
 
 
 class StoreKeeping:
-    """Keeps in a store that is this process' own."""
+    """Keeps in a store that is this process' own. ``correlation`` says how reports are held against what was sent."""
 
-    def __init__(self, call: Calling) -> None:
+    def __init__(
+        self, call: Calling, correlation: Callable[[], CorrelationOptions | None] = lambda: None
+    ) -> None:
         self._call = call
+        self._correlation = correlation
 
     @classmethod
-    def of(cls, store: Store) -> "StoreKeeping":
+    def of(cls, store: Store, correlation: CorrelationOptions | None = None) -> "StoreKeeping":
         """Keep in ``store``, one thread at a time."""
         lock = Lock()
 
@@ -91,7 +95,7 @@ class StoreKeeping:
             with lock:
                 return function(store)
 
-        return cls(call)
+        return cls(call, lambda: correlation)
 
     def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
         return self._call(lambda store: store.met(identities))
@@ -103,7 +107,8 @@ class StoreKeeping:
         return self._call(lambda store: store.mailbox_mails(account, folder))
 
     def commit(self, batch: Sequence[Prepared], note: MailboxNote) -> list[Outcome]:
-        return self._call(lambda store: bulk.commit(store, batch, note))
+        correlation = self._correlation()
+        return self._call(lambda store: bulk.commit(store, batch, note, correlation=correlation))
 
     def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
         def settled(store: Store) -> None:
