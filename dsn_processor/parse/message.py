@@ -1,6 +1,7 @@
 """Decides what kind of mail this is and gathers what it says. Never raises on bad mail."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, RecipientReport, ReturnedMessage
 from dsn_processor.parse.arf import complaint_recipients, read_feedback, read_own_form
@@ -44,10 +45,31 @@ def parse_messages(mails: Sequence[tuple[bytes, Envelope | None]]) -> list[Parse
         mail.look_at_returned()
     stated = [_stated(mail) for mail in opened]
     explained = [
-        with_explanations(reports, mail) if reports else ()
+        tuple(with_explanations(reports, mail)) if reports else ()
         for mail, reports in zip(opened, stated, strict=True)
     ]
-    return [_concluded(mail, tuple(reports)) for mail, reports in zip(opened, explained, strict=True)]
+    seen = [
+        None if reports or not _is_free_form(mail) else _seen(mail)
+        for mail, reports in zip(opened, explained, strict=True)
+    ]
+    read = [
+        _read_plain(mail) if look is not None and look.may_report else reports
+        for mail, look, reports in zip(opened, seen, explained, strict=True)
+    ]
+    return [_concluded(mail, look, reports) for mail, look, reports in zip(opened, seen, read, strict=True)]
+
+
+class _Look(NamedTuple):
+    """What a mail without a machine-readable part looks like."""
+
+    receipt: bool = False
+    challenge: bool = False
+    answer: bool = False
+    score: int = 0
+
+    @property
+    def may_report(self) -> bool:
+        return self.score >= 2 and not (self.receipt or self.answer or self.challenge)
 
 
 def _opened(raw: bytes, envelope: Envelope | None) -> Mail:
@@ -74,16 +96,37 @@ def _stated(mail: Mail) -> list[RecipientReport] | None:
     return recipient_reports(mail.status_fields, mail.defects)
 
 
-def _concluded(mail: Mail, recipients: tuple[RecipientReport, ...]) -> ParsedMessage:
-    """All of a mail's facts; ``recipients`` are those of its delivery-status fields."""
+def _is_free_form(mail: Mail) -> bool:
+    """A report in plain text, an automatic reply, or ordinary mail."""
+    return mail.disposition_part is None and not _is_complaint(mail)
+
+
+def _seen(mail: Mail) -> _Look:
+    if is_plain_receipt(mail):
+        return _Look(receipt=True)
+    challenge = is_challenge(mail)
+    score = report_score(mail)
+    if mail.status_parts and not is_forward(mail):
+        score += 3
+    return _Look(False, challenge, not looks_returned(mail) and is_auto_reply(mail), score)
+
+
+def _read_plain(mail: Mail) -> tuple[RecipientReport, ...]:
+    from dsn_processor.parse.dialects import read_plain_report  # noqa: PLC0415  its patterns take long to compile
+
+    return read_plain_report(mail)
+
+
+def _concluded(mail: Mail, look: _Look | None, recipients: tuple[RecipientReport, ...]) -> ParsedMessage:
+    """All of a mail's facts; ``recipients`` are those of its delivery-status fields or its text."""
     if recipients:
         return _facts(mail, kind_of(recipients), recipients)
+    if look is not None:
+        return _unreported(mail, look)
     if _is_complaint(mail):
         return _complaint(mail)
-    if mail.disposition_part is not None:
-        kind, recipients, original_id = read_disposition(mail)
-        return _facts(mail, kind, recipients, returned_id=message_id(original_id))
-    return _free_form(mail)
+    kind, recipients, original_id = read_disposition(mail)
+    return _facts(mail, kind, recipients, returned_id=message_id(original_id))
 
 
 def _complaint(mail: Mail) -> ParsedMessage:
@@ -96,28 +139,17 @@ def _complaint(mail: Mail) -> ParsedMessage:
     return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
 
 
-def _free_form(mail: Mail) -> ParsedMessage:
-    """A mail without a machine-readable part: a report in plain text, an automatic reply, or ordinary mail."""
-    from dsn_processor.parse.dialects import read_plain_report  # noqa: PLC0415  its patterns take long to compile
-
-    if is_plain_receipt(mail):
+def _unreported(mail: Mail, look: _Look) -> ParsedMessage:
+    """A mail without a machine-readable part in which no recipient of a report was found."""
+    if look.receipt:
         return _facts(mail, Kind.DISPOSITION)
-    challenge = is_challenge(mail)
-    score = report_score(mail)
-    if mail.status_parts and not is_forward(mail):
-        score += 3
-    answer = not looks_returned(mail) and is_auto_reply(mail)
-    if score >= 2 and not answer and not challenge:
-        recipients = read_plain_report(mail)
-        if recipients:
-            return _facts(mail, kind_of(recipients), recipients)
     if (feedback := read_own_form(mail)) is not None:
         return _facts(mail, Kind.COMPLAINT, complaint_recipients(feedback, mail), feedback=feedback)
-    if challenge:
+    if look.challenge:
         return _facts(mail, Kind.CHALLENGE)
-    if not answer and is_plainly_report(mail, score):
+    if not look.answer and is_plainly_report(mail, look.score):
         return _facts(mail, Kind.UNPARSED)
-    return _facts(mail, Kind.AUTO_REPLY if answer or is_auto_reply(mail) else Kind.NOT_A_REPORT)
+    return _facts(mail, Kind.AUTO_REPLY if look.answer or is_auto_reply(mail) else Kind.NOT_A_REPORT)
 
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:
