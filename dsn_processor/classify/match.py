@@ -120,7 +120,7 @@ class RuleBook:
             if fragments := rule.text:
                 text = fragments[0] if len(fragments) == 1 else _anchor(fragments)
                 if (word := words.get(text)) is None:
-                    words[text] = (len(text), _in_word(text[0]), [rank], [])
+                    words[text] = (len(text), text[0] in _IN_WORD, [rank], [])
                 else:
                     word[2].append(rank)
             else:
@@ -128,7 +128,7 @@ class RuleBook:
                     self.by_status[code].append(rank)
         for provider in self.tables.providers:
             for text in provider.words:
-                words.setdefault(text, (len(text), _in_word(text[0]), [], []))[3].append(provider.name)
+                words.setdefault(text, (len(text), text[0] in _IN_WORD, [], []))[3].append(provider.name)
         automaton = ahocorasick.Automaton()
         for text, word in words.items():
             automaton.add_word(text, word)
@@ -153,23 +153,24 @@ class RuleBook:
 
     def _scan(self, text: str) -> Scan:
         hits: list[Hit] = []
-        providers: set[str] = set()
-        for last, (length, begins_word, ranks, named) in self._automaton.iter(text):
+        named: list[str] = []
+        rules, hit = self.rules, tuple.__new__
+        for last, (length, begins_word, ranks, names) in self._automaton.iter(text):
             start = last - length + 1
-            if start and begins_word and _in_word(text[start - 1]):
+            if begins_word and start and text[start - 1] in _IN_WORD:
                 continue
-            if named:
-                providers.update(named)
+            named += names
             for rank in ranks:
-                fragments = self.rules[rank].text
+                fragments = rules[rank].text
                 if len(fragments) == 1 or _around(text, fragments, start, last + 1):
-                    hits.append(Hit(rank, start, last + 1))
-        if not hits and not providers:
+                    hits.append(hit(Hit, (rank, start, last + 1)))
+        if not hits and not named:
             return NOTHING
         hits.sort()
-        plain = not any(self.asks_more[hit.rank] for hit in hits)
-        rules = self._strongest(tuple(hits)) if plain else None
-        return Scan(tuple(hits), frozenset(providers), rules)
+        found = tuple(hits)
+        asks = self.asks_more
+        plain = True not in [asks[rank] for rank, _, _ in found]
+        return Scan(found, frozenset(named), self._strongest(found) if plain else None)
 
     def strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
         """The rules of ``hits`` that no longer phrase explains, each once, the strongest first."""
@@ -199,14 +200,16 @@ def without_parts(hits: Sequence[Hit], rules: tuple[Rule, ...]) -> Sequence[Hit]
     """
     if len(hits) < 2:
         return hits
-    inside: set[Hit] = set()
-    cover: Hit | None = None  # of the hits before, the one that reaches farthest; the longest of such
-    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
-        if cover is None or hit.end > cover.end:
-            cover = hit
-        elif (hit.start, hit.end) != (cover.start, cover.end):
-            inside.add(hit)
-    return [hit for hit in hits if hit not in inside or rules[hit.rank].origin != ANYBODY]
+    inside = set()
+    reached = -1  # how far the spans before reach; the first to reach there is the longest
+    for start, end in sorted({(start, -end) for _, start, end in hits}):
+        if -end > reached:
+            reached = -end
+        else:
+            inside.add((start, -end))
+    if not inside:
+        return hits
+    return [hit for hit in hits if hit[1:] not in inside or rules[hit.rank].origin != ANYBODY]
 
 
 def _anchor(fragments: tuple[str, ...]) -> str:
@@ -215,24 +218,28 @@ def _anchor(fragments: tuple[str, ...]) -> str:
 
 def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool:
     """Whether the other fragments stand in their order before and after the longest, found at ``start``."""
-    anchor = fragments.index(_anchor(fragments))
-    position = end
-    for fragment in fragments[anchor + 1 :]:
-        found = text.find(fragment, position, position + GAP + len(fragment))
+    before, after = _beside(fragments)
+    for fragment in after:
+        found = text.find(fragment, end, end + GAP + len(fragment))
         if found < 0:
             return False
-        position = found + len(fragment)
-    position = start
-    for fragment in reversed(fragments[:anchor]):
-        position = text.rfind(fragment, max(0, position - GAP - len(fragment)), position)
-        if position < 0:
+        end = found + len(fragment)
+    for fragment in before:
+        start = text.rfind(fragment, max(0, start - GAP - len(fragment)), start)
+        if start < 0:
             return False
     return True
 
 
-def _in_word(character: str) -> bool:
-    # Scripts without spaces between words have no begin of a word to ask for.
-    return character.isascii() and character.isalnum()
+@lru_cache(maxsize=4096)
+def _beside(fragments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fragments before the longest, from it backwards, and those after it."""
+    anchor = fragments.index(_anchor(fragments))
+    return fragments[:anchor][::-1], fragments[anchor + 1 :]
+
+
+# Letters and digits of a word that has a begin; scripts without spaces between words have none to ask for.
+_IN_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
 def _suffixes(providers: tuple[Provider, ...]) -> dict[str, str]:
