@@ -87,7 +87,13 @@ class Dovecot:
     """Runs as a context manager. Any user may log in with PASSWORD, unless ``passdb`` says otherwise."""
 
     def __init__(
-        self, *, imap_settings: str = "", more: str = "", plugins: str = "", passdb: str = "", mechanisms: str = ""
+        self,
+        *,
+        imap_settings: str = "",
+        more: str = "",
+        plugins: str = "",
+        passdb: str = "",
+        mechanisms: str = "",
     ) -> None:
         needs.root()
         self._program = needs.program("dovecot")
@@ -171,7 +177,9 @@ class Dovecot:
     def processes(self) -> list[int]:
         """Its living processes: the children of the one that was started."""
         assert self._process is not None
-        return [pid for pid, parent, state in _all() if self._process.pid in {pid, parent} and state not in "ZX"]
+        return [
+            pid for pid, parent, state in _all() if self._process.pid in {pid, parent} and state not in "ZX"
+        ]
 
     def doveadm(self, *arguments: str) -> str:
         command = [needs.program("doveadm"), "-c", str(self.folder / "dovecot.conf"), *arguments]
@@ -182,6 +190,11 @@ class Dovecot:
     def log(self) -> str:
         log = self.folder / "dovecot.log"
         return log.read_text()[-3000:] if log.exists() else ""
+
+    def logins(self) -> int:
+        """How many logins there were."""
+        log = self.folder / "dovecot.log"
+        return log.read_text().count("-login: Info: Login: ") if log.exists() else 0
 
     # ---- mails
 
