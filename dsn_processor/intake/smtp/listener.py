@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.intake.smtp.lmtp import LmtpSession
-from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
+from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_reach, check_together
 from dsn_processor.intake.smtp.service import Service, log
 from dsn_processor.intake.smtp.session import Session
 from dsn_processor.intake.smtp.spool import Memory
@@ -31,7 +31,8 @@ class Listener:
     def __init__(self, taking: Taking, smtp: SmtpOptions, lmtp: LmtpOptions | None = None) -> None:
         self._smtp = smtp
         self._lmtp = lmtp or LmtpOptions()
-        _check(self._smtp, self._lmtp)
+        self._given: dict[str, list[ListenAddress]] = {}
+        self._check(self._smtp, self._lmtp)
         tls = _tls_context(smtp)
         memory = Memory()
         self._services = {
@@ -50,8 +51,11 @@ class Listener:
 
     async def start(self, inherited: Mapping[str, Sequence[socket.socket]] | None = None) -> None:
         """Listen where the options say, or, for "smtp" or "lmtp" that is ``inherited``, on those sockets alone (systemd
-        opened them). Raises ConfigurationError where an address cannot be had. ``addresses`` tells what is heard.
+        opened them). Raises ConfigurationError where an address cannot be had, or where others than this machine get to
+        an inherited socket and there are no recipients. ``addresses`` tells what is heard.
         """
+        self._given = {name: list(map(_address_of, sockets)) for name, sockets in (inherited or {}).items()}
+        self._check(self._smtp, self._lmtp)
         self._make_room()
         with ExitStack() as opened:
             opened.callback(self._stop_accepting)
@@ -84,7 +88,7 @@ class Listener:
         """Take other options for sessions to come. Raises ConfigurationError, and keeps the old ones then. False where
         other addresses are to be listened on: those need a restart.
         """
-        _check(smtp, lmtp)
+        self._check(smtp, lmtp)
         tls = _tls_context(smtp)
         for service in self._services.values():
             service.configure(smtp, tls)
@@ -166,15 +170,21 @@ class Listener:
         one.listen(BACKLOG)
         return one
 
+    def _check(self, smtp: SmtpOptions, lmtp: LmtpOptions) -> None:
+        try:
+            check_together(smtp, lmtp)
+            for name in ("smtp", "lmtp"):
+                check_reach(name, self._given.get(name, ()), smtp.recipients)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+
     async def _serve(self, one: socket.socket, service: Service, factory: type[Session]) -> None:
         one.setblocking(False)
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
         server = await create(lambda: factory(service), sock=one, backlog=BACKLOG)
         self._servers.append(server)
-        name = one.getsockname()
-        where = ListenAddress(path=str(name)) if isinstance(name, str) else ListenAddress(*name[:2])
-        self.addresses[service.name].append(str(where))
+        self.addresses[service.name].append(str(_address_of(one)))
 
 
 def raise_descriptor_limit(wanted: int) -> int:
@@ -188,11 +198,9 @@ def raise_descriptor_limit(wanted: int) -> int:
     return soft
 
 
-def _check(smtp: SmtpOptions, lmtp: LmtpOptions) -> None:
-    try:
-        check_together(smtp, lmtp)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+def _address_of(one: socket.socket) -> ListenAddress:
+    name = one.getsockname()
+    return ListenAddress(path=str(name)) if isinstance(name, str) else ListenAddress(*name[:2])
 
 
 def _tls_context(options: SmtpOptions) -> ssl.SSLContext | None:

@@ -53,7 +53,7 @@ class SmtpOptions:
         if any(address.path for address in addresses):
             raise ValueError("smtp listens on TCP alone: unix sockets are for lmtp")
         Recipients(self.recipients)
-        _check_reach("smtp", addresses, self.recipients)
+        check_reach("smtp", addresses, self.recipients)
         if self.hostname and not _HOST_NAME.fullmatch(self.hostname):
             raise ValueError(f"hostname is {self.hostname!r}: write a name such as mx.example.com")
         if not 1_000 <= self.size_limit <= self.size_maximum <= 1_000_000_000:
@@ -82,7 +82,7 @@ class LmtpOptions:
 
 def check_together(smtp: SmtpOptions, lmtp: LmtpOptions) -> None:
     """Raises ValueError where the two do not fit: ``recipients`` are told by one and needed by both."""
-    _check_reach("lmtp", [listen_address(text) for text in lmtp.listen], smtp.recipients)
+    check_reach("lmtp", [listen_address(text) for text in lmtp.listen], smtp.recipients)
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -93,7 +93,8 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
         raise ValueError(f"trusted_networks: {error}; write networks such as 192.0.2.0/24") from None
 
 
-def _check_reach(name: str, addresses: Sequence[ListenAddress], recipients: Sequence[str]) -> None:
+def check_reach(name: str, addresses: Sequence[ListenAddress], recipients: Sequence[str]) -> None:
+    """Raises ValueError where others than this machine may send to anybody."""
     if not recipients and (open_ones := [str(address) for address in addresses if not address.local]):
         raise ValueError(
             f"{name} listens on {', '.join(open_ones)}, where other machines get, without recipients: "

@@ -66,6 +66,20 @@ def test_lmtp_beyond_loopback_needs_recipients(run):
     run(test())
 
 
+def test_an_inherited_socket_that_others_reach_needs_recipients(run):
+    async def test():
+        with socket.create_server(("0.0.0.0", 0)) as one:
+            with pytest.raises(ConfigurationError, match="without recipients"):
+                await Listener(None, SmtpOptions()).start({"smtp": [one]})
+            listener = Listener(None, SmtpOptions(recipients=("example.com",)))
+            await listener.start({"smtp": [one.dup()]})
+            with pytest.raises(ConfigurationError, match="without recipients"):
+                listener.reload(SmtpOptions(), LmtpOptions())
+            await listener.close()
+
+    run(test())
+
+
 def test_inherited_sockets_stand_for_those_of_the_options(run, serve):
     async def test():
         one = socket.socket()
@@ -92,7 +106,9 @@ def test_a_socket_for_both_families_tells_ipv4_as_such(run, serve):
         pytest.skip("no IPv6 here")
 
     async def test():
-        async with serve(proxy_protocol=True, trusted_networks=("127.0.0.2",)) as served:
+        async with serve(
+            proxy_protocol=True, trusted_networks=("127.0.0.2",), recipients=("example.com",)
+        ) as served:
             listener = Listener(served.keeper, served.listener._smtp)
             port = one.getsockname()[1]
             await listener.start({"smtp": [one]})
