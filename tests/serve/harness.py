@@ -14,7 +14,7 @@ from typing import Self
 
 COMMAND = (sys.executable, "-m", "dsn_processor", "serve")
 #: Seconds that a wait may take on a machine that does much else. No measure of speed.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 _CONFIGURATION = """\
 database = "sqlite:///{database}"

@@ -14,8 +14,7 @@ from serve.verify import faults
 #: No mail is known to do this; so reading is broken for mails that ask for it.
 _PATCH = """
 import ctypes, os, time
-from dsn_processor import reading, workers
-workers._PATIENCE = 5.0  # for the one that waits without doing anything
+from dsn_processor import reading
 read = reading.read
 def poisoned(raw, *args, **more):
     if b"X-Poison: hang" in raw:
@@ -34,6 +33,8 @@ def poisoned(raw, *args, **more):
     return read(raw, *args, **more)
 if not os.path.exists(ANTIDOTE):
     reading.read = poisoned
+from dsn_processor import workers  # takes what it reads with from there
+workers._PATIENCE = 5.0  # for a mail that waits without doing anything
 """
 
 
