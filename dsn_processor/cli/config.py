@@ -62,23 +62,21 @@ def run_show(args: argparse.Namespace) -> int:
     from dsn_processor.cli.output import JsonLines
     from dsn_processor.safe import safe
     from dsn_processor.settings.load import load
-    from dsn_processor.settings.show import settings_in, toml_value
+    from dsn_processor.settings.show import groups_in, toml_value
 
     loaded = load(args.config)
     if args.json:
         out = JsonLines()
-        out.write(
-            {key.path: {"value": value, "origin": origin} for key, value, origin in settings_in(loaded)}
-        )
+        shown = [one for group in groups_in(loaded) for one in group.settings]
+        out.write({one.key.path: {"value": one.value, "origin": one.origin} for one in shown})
         out.flush()
         return 0
     print(f"# {safe(loaded.file or 'no file')}")
-    section = ""
-    for key, value, origin in settings_in(loaded):
-        if key.section != section:
-            section = key.section
-            print(f"\n[{section}]")
-        print(f"{safe(f'{key.name} = {toml_value(key, value)}'):{_ORIGIN_COLUMN}} # {safe(origin)}")
+    for heading, settings in groups_in(loaded):
+        if heading:
+            print(f"\n{heading}")
+        for key, value, origin in settings:
+            print(f"{safe(f'{key.name} = {toml_value(key, value)}'):{_ORIGIN_COLUMN}} # {safe(origin)}")
     _warn(loaded)
     return 0
 
@@ -111,6 +109,16 @@ def file_problems(settings: "Settings") -> Iterator[str]:
             )
         except OSError as error:
             yield f"smtp.tls_certificate, smtp.tls_key: {certificate}, {key or certificate}: {error.strerror}"
+    yield from _account_problems(settings)
+
+
+def _account_problems(settings: "Settings") -> Iterator[str]:
+    from dsn_processor.intake.mailbox import credentials
+
+    for kind, accounts in (("imap", settings.imap), ("pop3", settings.pop3)):
+        for account in accounts:
+            for problem in credentials.file_problems(account):
+                yield f"{kind}.{account.name}: {problem}"
 
 
 def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
@@ -122,6 +130,9 @@ def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
     yield "lmtp", ", ".join(settings.lmtp.listen) or "off"
     if smtp.listen or settings.lmtp.listen:
         yield "mail for", whom
+    for kind, accounts in (("imap", settings.imap), ("pop3", settings.pop3)):
+        for account in accounts:
+            yield kind, f"{account.name} at {account.host}:{account.port_in_use}, then {account.after}"
     yield "web", str(settings.web.address() or "off")
     yield "database", str(file_of(settings.database).absolute())
     yield "rules", settings.rules or "the package's"

@@ -1,11 +1,13 @@
 """Settings as a configuration file would say them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from dsn_processor.settings.keys import Key, keys
+from dsn_processor.settings.keys import OAUTH, Key, account_keys, keys
 from dsn_processor.settings.load import Loaded
+from dsn_processor.settings.model import ACCOUNTS
 from dsn_processor.units import Unit, show_seconds, show_size
 
 HIDDEN = "***"
@@ -20,14 +22,39 @@ class Shown(NamedTuple):
     origin: str
 
 
-def settings_in(loaded: Loaded) -> Iterator[Shown]:
-    """Every setting, in the order of the documentation."""
-    for key in keys().values():
-        holder = getattr(loaded.settings, key.section) if key.section else loaded.settings
+class Group(NamedTuple):
+    """Settings below one ``heading``, such as [smtp] or [[imap]]; "" is the first, which has none."""
+
+    heading: str
+    settings: tuple[Shown, ...]
+
+
+def groups_in(loaded: Loaded) -> Iterator[Group]:
+    """Every setting, in the order of the documentation: sections, then accounts."""
+    settings = loaded.settings
+    for section, of_section in groupby(keys().values(), key=lambda key: key.section):
+        holder = getattr(settings, section) if section else settings
+        yield Group(f"[{section}]" if section else "", _shown(loaded, of_section, holder, section))
+    for kind in ACCOUNTS:
+        for account in getattr(settings, kind):
+            of_account = [key for key in account_keys().values() if key.section == kind]
+            yield Group(f"[[{kind}]]", _shown(loaded, of_account, account, f"{kind}.{account.name}"))
+            if account.oauth2 is not None:
+                section = f"{kind}.{OAUTH}"
+                of_tokens = [key for key in account_keys().values() if key.section == section]
+                named = f"{kind}.{account.name}.{OAUTH}"
+                yield Group(f"[{section}]", _shown(loaded, of_tokens, account.oauth2, named))
+
+
+def _shown(loaded: Loaded, wanted: Iterable[Key], holder: Any, section: str) -> tuple[Shown, ...]:
+    found = []
+    for key in wanted:
+        key = key._replace(section=section)
         value = getattr(holder, key.name)
         if key.unit is Unit.SECRET and value:
             value = HIDDEN
-        yield Shown(key, value, loaded.origins.get(key.path, DEFAULT))
+        found.append(Shown(key, value, loaded.origins.get(key.path, DEFAULT)))
+    return tuple(found)
 
 
 def toml_value(key: Key, value: Any) -> str:

@@ -196,3 +196,81 @@ def test_parse_loads_no_validation(put, write, monkeypatch):
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"{")
+
+
+ACCOUNTS = """[[imap]]
+name = "bounces"
+host = "imap.example.com"
+username = "bounces@example.com"
+password = "geheim-1"
+
+[[imap]]
+name = "office"
+host = "outlook.example.com"
+username = "shared@example.com"
+[imap.oauth2]
+provider = "microsoft"
+tenant = "example.com"
+grant = "client_credentials"
+client_id = "0000"
+client_secret = "geheim-2"
+
+[[pop3]]
+name = "old"
+host = "127.0.0.1"
+tls = "none"
+username = "old"
+password = "geheim-3"
+"""
+
+
+def test_accounts_are_shown_as_they_could_be_written(cli, write):
+    path = write(ACCOUNTS)
+    code, out, _ = cli("config", "show", "--config", path)
+    assert code == 0
+    assert "geheim" not in out
+    shown = tomllib.loads(out)
+    assert [account["name"] for account in shown["imap"]] == ["bounces", "office"]
+    assert shown["imap"][0]["password"] == "***"
+    assert shown["imap"][1]["oauth2"]["client_secret"] == "***"
+    assert "oauth2" not in shown["imap"][0]
+    assert shown["pop3"][0]["poll_interval"] == "5m"
+    again = write(out, "again.toml")
+    assert [account.name for account in load(str(again), environ={}).settings.accounts] == [
+        "bounces",
+        "office",
+        "old",
+    ]
+    code, out, _ = cli("config", "show", "--json", "--config", path)
+    values = json.loads(out)
+    assert values["imap.bounces.host"] == {"value": "imap.example.com", "origin": f"{path} line 3"}
+    assert values["imap.office.oauth2.client_id"]["origin"] == f"{path} line 15"
+    assert "geheim" not in out
+
+
+def test_accounts_are_told_by_check(cli, write):
+    code, out, _ = cli("config", "check", "--config", write(ACCOUNTS))
+    assert code == 0
+    lines = [line.split(maxsplit=1) for line in out.splitlines()]
+    assert ["imap", "bounces at imap.example.com:993, then flag"] in lines
+    assert ["pop3", "old at 127.0.0.1:110, then keep"] in lines
+
+
+def test_files_of_accounts_are_looked_at(cli, write, tmp_path):
+    text = ACCOUNTS.replace('password = "geheim-1"', f'password_file = "{tmp_path}/none"')
+    text = text.replace('client_secret = "geheim-2"', f'client_secret_file = "{write("", "empty")}"')
+    text = text.replace('password = "geheim-3"', f'password = "geheim-3"\nca_file = "{write("x", "ca.pem")}"')
+    code, _, err = cli("config", "check", "--config", write(text))
+    assert code == 3
+    assert f"imap.bounces: password_file {tmp_path}/none cannot be read: No such file or directory" in err
+    assert f"imap.office: client_secret_file {tmp_path}/empty is empty" in err
+    assert f"pop3.old: ca_file {tmp_path}/ca.pem cannot be used: it is no PEM file" in err
+    code, out, _ = cli("doctor", "--db", f"sqlite:///{tmp_path}/b.db", "--config", tmp_path / "c.toml")
+    assert "imap.office: client_secret_file" in out
+
+
+def test_a_consent_that_is_missing_is_told(cli, write, tmp_path):
+    text = ACCOUNTS.replace('grant = "client_credentials"', f'refresh_token_file = "{tmp_path}/token"')
+    code, _, err = cli("config", "check", "--config", write(text))
+    assert code == 3
+    assert "run dsn-processor oauth login office" in err

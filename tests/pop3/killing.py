@@ -65,7 +65,7 @@ def kill_again_and_again(
             start_new_session=True,
         ) as poller:
             wait(partial(_logged_in, dovecot, user, before), "it does not log in", _PATIENCE, log=dovecot.log)
-            time.sleep(chance.uniform(0.02, 0.3))
+            time.sleep(chance.uniform(0.1, 0.5))
             os.killpg(poller.pid, signal.SIGKILL)
         done += 1
         amid += 0 < stored(folder) < count
