@@ -200,6 +200,11 @@ def work_of(message: StoredMessage, raw: bytes, attempts: int) -> Work:
     return Work(message.id, Unread(inbound, message.identity, message.received_at), attempts)
 
 
+def without_raw(work: Work) -> Work:
+    """The work without the mail's bytes: all that ``finish`` needs."""
+    return work._replace(unread=work.unread._replace(message=work.unread.message._replace(raw=b"")))
+
+
 def examine(unread: Unread, rules: Rules | None = None) -> Examined:
     """Parse and judge one mail. Never raises: a fault of ours in one mail must not stop the others."""
     try:

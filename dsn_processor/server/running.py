@@ -1,11 +1,12 @@
 """A running server: what it is made of, how it starts, takes new settings, and ends."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ DRAIN_SECONDS = 20.0
 _READING_SECONDS = 5.0
 _FETCHING_SECONDS = 8.0  # for the mails that are being fetched
 _OPEN_SECONDS = 5.0
+_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 262_144
 _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that something is wrong
 
 
@@ -203,5 +205,14 @@ def serve(settings: Settings, reload: Callable[[], Settings], started: Callable[
     async def run() -> None:
         await Server(settings, reload).run(started)
 
+    _give_memory_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def _give_memory_back() -> None:
+    """Have large blocks mapped each by itself, so that they go back to the system when they are freed (mallopt(3)): mails of
+    megabytes would else leave holes that nothing fits into. Where the C library knows no such thing, so be it.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
