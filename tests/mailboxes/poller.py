@@ -1,5 +1,6 @@
 """`dsn-processor poll` as users run it, and what the database says of its work."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -44,11 +45,8 @@ def account(dovecot: Dovecot, name: str = "bounces", **options: Any) -> str:
 
 
 def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return f'"{value}"'.replace("\\", "\\\\") if isinstance(value, str) else str(value)
+    """Of these kinds of values JSON and TOML have the same form."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Poller:
