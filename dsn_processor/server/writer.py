@@ -160,6 +160,7 @@ class Writer:
                 log.exception("fault of ours")
                 lost = StoreError("a fault of ours kept this from being stored")
                 self._tell([(one.future, lost) for one in takes] + [(one.future, lost) for one in calls])
+            del takes, calls, done  # not to be held until the next turn: mails may be large
         self._guarded(self._give_back)
         self._keeper.close()
 
