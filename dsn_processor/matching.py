@@ -1,7 +1,7 @@
 """Between the store and correlation: asks the registry of sends for a batch of reports at once."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from dsn_processor.canonical import canonical_address
 from dsn_processor.correlate.clues import Clues, clues_of
 from dsn_processor.correlate.options import CorrelationOptions, Ours, ours
 from dsn_processor.correlate.trust import Known, Subject, correlate
-from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Send
 from dsn_processor.parse.identity import event_identity
 from dsn_processor.record.entries import NewEvent, NewMessage
 from dsn_processor.record.packing import unpack
@@ -76,6 +76,17 @@ def correlated(
 
 def _raw_of(message: InboundMessage) -> bytes:
     return message.raw
+
+
+def register(store: "Store", sent: Sequence[Send], *, delivered: bool, keep: float) -> int:
+    """Keep what was sent, or ``delivered``, and forget some of what was longer ago than ``keep`` seconds, in one
+    transaction: the registry stays as long as it is, and nobody has to come and clean it. Returns how many were new.
+    """
+    before = datetime.now(UTC) - timedelta(seconds=keep)
+    with store.transaction():
+        new = store.add_deliveries(sent) if delivered else store.add_sends(sent)
+        store.drop_sends(before, limit=2 * len(sent))
+    return new
 
 
 class _Asked(NamedTuple):

@@ -28,6 +28,7 @@ COMMANDS = {
     "quarantine": "quarantine",
     "reclassify": "reclassify",
     "token": "token",
+    "sends": "sends",
     "rules": "rules",
     "oauth": "oauth",
     "config": "config",

@@ -7,12 +7,14 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from dsn_processor import __version__, bulk, logs
+from dsn_processor import __version__, bulk, logs, matching
 from dsn_processor.bulk import Prepared
+from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.facts import Envelope, InboundMessage, Send
 from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.taking import Taking
 from dsn_processor.pipeline import Outcome, release
@@ -53,6 +55,8 @@ class Control:
             "commit": self._commit,
             "replace": self._replace,
             "retry": self._retry,
+            "register": self._register,
+            "drop_sends": self._drop_sends,
             "met": self._met,
             "mailbox": self._mailbox,
             "settle": self._settle,
@@ -175,6 +179,28 @@ class Control:
         keeping = StoreKeeping(self._writer.ask)
         await asyncio.to_thread(keeping.set_account, status_of(header["status"]))
         return {}
+
+    async def _register(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        sent = await asyncio.to_thread(facts_of, Send, body)
+        keep, delivered = (
+            (self._writer.correlation() or CorrelationOptions()).keep_sends,
+            bool(header["delivered"]),
+        )
+        new = await self._writer.call(
+            lambda store: matching.register(store, sent, delivered=delivered, keep=keep)
+        )
+        return {"new": new}
+
+    async def _drop_sends(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        before = datetime.fromisoformat(header["before"])
+        after, limit = int(header["after"]), int(header["limit"])
+
+        def dropped(store: Store) -> tuple[int, int]:
+            with store.transaction():
+                return store.drop_sends(before, after=after, limit=limit)
+
+        number, last = await self._writer.call(dropped)
+        return {"dropped": number, "last": last}
 
     async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
         ids: Sequence[int] | None = header["ids"]

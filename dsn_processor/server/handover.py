@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -21,13 +22,13 @@ from typing import Any, Self, TypeVar
 from dsn_processor import __version__
 from dsn_processor.bulk import Prepared
 from dsn_processor.errors import DsnProcessorError, StoreBusyError, StoreError, StoreFullError
-from dsn_processor.facts import InboundMessage
+from dsn_processor.facts import InboundMessage, Send
 from dsn_processor.pipeline import Accepted, Outcome
 from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition, NewReport
 from dsn_processor.server.mailboxes import mail_of, position_of, status_of, status_words
 from dsn_processor.terms import Kind
 
-_Fact = TypeVar("_Fact", Prepared, NewReport)
+_Fact = TypeVar("_Fact", Prepared, NewReport, Send)
 
 LENGTHS = struct.Struct("!IQ")
 HEADER_LIMIT = 64 * 2**20
@@ -175,6 +176,17 @@ class Handover:
     def replace(self, reports: Sequence[NewReport]) -> None:
         """Put today's answers in place of older ones."""
         self._ask({"ask": "replace"}, pickle.dumps(list(reports), pickle.HIGHEST_PROTOCOL))
+
+    def register(self, sent: Sequence[Send], *, delivered: bool) -> int:
+        """As ``matching.register``."""
+        header = {"ask": "register", "delivered": delivered}
+        return int(self._ask(header, pickle.dumps(list(sent), pickle.HIGHEST_PROTOCOL))["new"])
+
+    def drop_sends(self, before: datetime, *, after: int, limit: int) -> tuple[int, int]:
+        """As ``Store.drop_sends``."""
+        header = {"ask": "drop_sends", "before": before.isoformat(), "after": after, "limit": limit}
+        answer = self._ask(header)
+        return answer["dropped"], answer["last"]
 
     def retry(self, ids: Sequence[int] | None) -> list[int]:
         """Have quarantined mails tried again: these, or all. Returns those that were there."""

@@ -296,10 +296,10 @@ def test_answers_wait_for_the_store_to_heal(url, mails, monkeypatch):
 
     real, faults = pipeline.finish, [StoreFullError("no room"), StoreFullError("no room")]
 
-    def finish(store, done):
+    def finish(store, done, correlation):
         if faults:
             raise faults.pop()
-        return real(store, done)
+        return real(store, done, correlation)
 
     monkeypatch.setattr("dsn_processor.server.writer.finish", finish)
 
