@@ -36,7 +36,8 @@ class Serve:
 
     ``settings`` are lines of TOML for the top level, ``smtp`` for that section, ``sections`` whole others. ``patches`` is a folder whose
     ``sitecustomize.py`` each Python process of the server runs first: the one way for a test to break something inside.
-    ``sockets`` is where others find its unix socket, if not in ``folder``.
+    ``sockets`` is where others find its unix socket, if not in ``folder``. ``handed`` is a socket that listens for SMTP,
+    opened before as systemd does.
     """
 
     def __init__(
@@ -49,11 +50,15 @@ class Serve:
         patches: Path | None = None,
         database: Path | None = None,
         sockets: Path | None = None,
+        handed: socket.socket | None = None,
     ) -> None:
         self.folder = folder
         self.database = database or folder / "bounces.db"
         self.host = "127.0.0.1"
         self.smtp, self.lmtp, self.web = ((self.host, port) for port in free_ports(3))
+        self._handed = handed
+        if handed is not None:
+            self.smtp = handed.getsockname()
         self.lmtp_socket = str((sockets or folder) / "lmtp.sock")
         self.log_file = folder / "serve.log"
         self.configuration = folder / "dsn-processor.toml"
@@ -102,16 +107,28 @@ class Serve:
             told.bind(str(notify))
             told.settimeout(0.05)
             self._process = subprocess.Popen(
-                [*COMMAND, "--config", str(self.configuration)],
+                [*self._handing(), *COMMAND, "--config", str(self.configuration)],
                 cwd=self.folder,
                 env=self._environment({"NOTIFY_SOCKET": str(notify)}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=() if self._handed is None else (self._handed.fileno(),),
             )
             wait(lambda: self._is_ready(told), "the server does not get ready", log=self.log)
         return self
+
+    def _handing(self) -> list[str]:
+        """What opens sockets for a service (sd_listen_fds(3)): it puts them at descriptor 3 and becomes the service."""
+        if self._handed is None:
+            return []
+        program = (
+            f"import os, sys; os.dup2({self._handed.fileno()}, 3); "
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='smtp'); "
+            "os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        return [sys.executable, "-c", program]
 
     def _is_ready(self, told: socket.socket) -> bool:
         assert self._process is not None

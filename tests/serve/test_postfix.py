@@ -89,6 +89,23 @@ def test_postfix_hears_of_each_recipient_over_lmtp(serve, way):
     assert sorted(json.loads(told)) == sorted(recipients)
 
 
+def test_one_address_of_a_domain_of_postfix_is_handed_over(serve):
+    """The lines of docs/serve.md: VERP addresses go the way of their base address, and others stay unknown."""
+    lines = (
+        "mydestination = example.com\nrecipient_delimiter = +\nlocal_recipient_maps = inline:{ bounces=x }"
+    )
+    with Postfix({"bounces@example.com": f"lmtp:inet:127.0.0.1:{serve.lmtp[1]}"}, lines) as postfix:
+        with Session(postfix.smtp) as session:
+            session.greet()
+            recipients = ("bounces@example.com", "bounces+bob=example.net@example.com")
+            assert session.deliver(bounce("verp").raw, recipients=recipients).code == 250
+            assert session.deliver(bounce("other").raw, recipients=("other@example.com",)).code == 550
+        wait(lambda: _rows(serve, "SELECT id FROM message"), "nothing arrives", log=postfix.log)
+        postfix.wait_empty()
+    [(told,)] = _rows(serve, "SELECT envelope_recipients FROM message")
+    assert sorted(json.loads(told)) == sorted(recipients)
+
+
 def test_postfix_waits_while_the_server_is_away(serve):
     mails = [bounce(f"away-{number}") for number in range(20)]
     with Postfix({"example.com": f"smtp:[127.0.0.1]:{serve.smtp[1]}"}) as postfix:

@@ -1,6 +1,7 @@
 """SIGTERM ends it in good order, SIGHUP has it read its settings again."""
 
 import signal
+import socket
 import sqlite3
 from contextlib import closing
 
@@ -57,6 +58,18 @@ def test_sigterm_waits_for_a_mail_in_flight_and_sends_the_idle_away(serve):
     serve.start()
     wait_processed(serve.database)
     assert faults(serve.database, {mail.token: mail}) == []
+
+
+def test_nobody_is_refused_while_a_server_with_a_handed_socket_restarts(tmp_path):
+    mail = bounce("patient")
+    with socket.create_server(("127.0.0.1", 0)) as handed, Serve(tmp_path, handed=handed) as serve:
+        assert serve.stop() == 0
+        with Session(serve.smtp) as session:  # the system takes the connection
+            serve.start()
+            assert session.greet().code == 250
+            assert session.deliver(mail.raw).code == 250
+        wait_processed(serve.database)
+        assert faults(serve.database, {mail.token: mail}) == []
 
 
 def test_sighup_brings_other_recipients_and_rules_and_a_broken_file_keeps_them(tmp_path):
