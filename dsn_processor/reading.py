@@ -49,10 +49,12 @@ def judge_recipients(
 ) -> tuple[Verdict | None, ...]:
     book = rules and rules.book
     return tuple(
-        judge(recipient, parsed.reporting_mta, trace=trace, book=book)
-        if recipient.action in _JUDGED
-        else None
-        for recipient in parsed.recipients
+        [
+            judge(recipient, parsed.reporting_mta, trace=trace, book=book)
+            if recipient.action in _JUDGED
+            else None
+            for recipient in parsed.recipients
+        ]
     )
 
 

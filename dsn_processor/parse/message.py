@@ -80,7 +80,8 @@ def _opened(raw: bytes, envelope: Envelope | None) -> Mail:
     if is_damaged(mail):
         from dsn_processor.parse.salvage import salvage  # noqa: PLC0415  few mails need it
 
-        mail = Mail(lf_lines(raw), envelope)  # whose parts can be cut anywhere
+        if b"\r" in mail.root.raw:
+            mail = Mail(lf_lines(raw), envelope)  # whose parts can be cut anywhere
         salvage(mail)
     return mail
 

@@ -188,9 +188,7 @@ def _crlf_parts(raw: bytes, defects: list[Defect]) -> list[Part] | None:
     """The parts of a mail that has CRLF for line ends, None where there is any doubt."""
     if raw.startswith(_ODD_BEGINNINGS) or b"\0" in raw:
         return None
-    start = 0
-    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
-        start = match.end()
+    start = _after_envelope_lines(raw)
     if raw.startswith(b"\r", start):
         return None
     found: list[Defect] = []
@@ -202,6 +200,15 @@ def _crlf_parts(raw: bytes, defects: list[Defect]) -> list[Part] | None:
     return parts
 
 
+def _after_envelope_lines(raw: bytes) -> int:
+    """Where the header begins: behind an mbox's line, also quoted."""
+    start = 0
+    if raw.startswith((b"From ", b">From ")):
+        while match := _ENVELOPE_LINE.match(raw, start):
+            start = match.end()
+    return start
+
+
 def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     """The parts of a mail, in its order, the root first. What is over a limit stays unparsed and is named in ``defects``.
 
@@ -211,9 +218,7 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     if b"\r" in raw and (parts := _crlf_parts(raw, defects)):
         return parts
     raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
-    start = 0
-    while match := _ENVELOPE_LINE.match(raw, start):  # mbox's line, also quoted
-        start = match.end()
+    start = _after_envelope_lines(raw)
     return _tree(Part(raw, start, len(raw), 0), defects)
 
 

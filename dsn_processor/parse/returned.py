@@ -4,7 +4,7 @@ import re
 
 from dsn_processor.facts import ReturnedMessage
 from dsn_processor.parse.dates import iso_date
-from dsn_processor.parse.fields import HEADER_LIMIT, decode_words, unfold
+from dsn_processor.parse.fields import HEADER_LIMIT, VALUE_LIMIT, decode_words, unfold
 from dsn_processor.parse.mime import Part
 from dsn_processor.patterns import pattern
 
@@ -91,7 +91,9 @@ def _returned(block: str) -> ReturnedMessage | None:
 
 
 def _text(value: str | None) -> str | None:
-    return None if value is None else decode_words(unfold(value))
+    if value is None or ("\n" not in value and value.isascii() and "=?" not in value):
+        return value and value[:VALUE_LIMIT].strip()
+    return decode_words(unfold(value))
 
 
 def split_text(text: str) -> tuple[str, str]:
