@@ -13,6 +13,7 @@ from dsn_processor.matching import Report, correlated
 from dsn_processor.pipeline import Unread, events_of, told
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewReport, StoredMessage
+from dsn_processor.terms import Trust
 
 if TYPE_CHECKING:
     from dsn_processor.record.changes import Changes
@@ -100,7 +101,7 @@ class _Run:
         held = tuple(event for event in stored.events if event.identity not in self._come)
         changes = self._store.compare(stored._replace(events=held), report._replace(events=own))
         outdated = stored.rules != report.rules or stored.repeated != len(events) - len(own)
-        if changes.report or changes.events or outdated:
+        if changes.report or changes.events or outdated or _proves(events, own):
             self.reports.append(report)
         before = {event.identity for event in held}
         after = {event.identity for event in events}
@@ -120,3 +121,11 @@ class _Run:
             if event.identity not in taken:
                 own.setdefault(event.identity, event)
         return tuple(own.values())
+
+
+def _proves(events: Sequence[NewEvent], own: Sequence[NewEvent]) -> bool:
+    """Whether a mail proves events that another tells: how much that adds shows when it is stored."""
+    return any(
+        event.correlation is not None and event.correlation.trust is not Trust.UNPROVED and event not in own
+        for event in events
+    )

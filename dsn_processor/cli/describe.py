@@ -4,7 +4,7 @@ from typing import Any
 
 from dsn_processor.cli.render import print_text
 from dsn_processor.contract import describe_mail, describe_recipient
-from dsn_processor.facts import Block, InboundMessage, Verdict
+from dsn_processor.facts import Block, Correlation, InboundMessage, Verdict
 from dsn_processor.record.entries import StoredEvent, StoredReport
 
 _LABEL = 18
@@ -18,9 +18,23 @@ def describe_event(event: StoredEvent) -> dict[str, Any]:
         "source": event.source,
         "occurred_at": event.occurred_at.isoformat(),
         "kind": event.kind,
-        "trust": event.trust,
+        **describe_correlation(event.correlation),
         "reporting_mta": event.reporting_mta,
         **describe_recipient(event.recipient, event.verdict),
+    }
+
+
+def describe_correlation(correlation: Correlation) -> dict[str, Any]:
+    """How an event is tied to what we sent."""
+    return {
+        "trust": correlation.trust,
+        "matched_by": correlation.matched_by,
+        "mailed_address": correlation.mailed_address,
+        "sent_message_id": correlation.sent_message_id,
+        "stream": correlation.stream,
+        "campaign": correlation.campaign,
+        "tags": dict(correlation.tags),
+        "findings": list(correlation.findings),
     }
 
 
@@ -119,13 +133,26 @@ def _print_event(event: StoredEvent) -> None:
             "last attempt": recipient.last_attempt_date,
             "retries until": recipient.will_retry_until,
             "rule": verdict and f"{verdict.rule_id}, confidence {verdict.confidence:.2f}",
-            "trust": event.trust,
+            **_tied(event.correlation),
         }
     )
     for item in verdict.evidence if verdict else ():
         _print_fields({"evidence": f"{item.source}: {item.text}"})
     if verdict and (block := verdict.block):
         _print_fields({"blocked": blocked_by(block)})
+
+
+def _tied(correlation: Correlation) -> dict[str, object]:
+    by = correlation.matched_by
+    return {
+        "trust": f"{correlation.trust}, by {by.value.replace('_', ' ')}" if by else correlation.trust,
+        "mailed": correlation.mailed_address,
+        "sent mail": correlation.sent_message_id,
+        "stream": correlation.stream,
+        "campaign": correlation.campaign,
+        "tags": ", ".join(f"{name}={value}" for name, value in correlation.tags),
+        "noticed": ", ".join(finding.replace("_", " ") for finding in correlation.findings),
+    }
 
 
 def blocked_by(block: Block) -> str:

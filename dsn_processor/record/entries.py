@@ -103,7 +103,9 @@ class StoredReport(NamedTuple):
 
 
 class EventFilter(NamedTuple):
-    """Which events to list; None asks for all. ``address`` and ``domain`` are canonical forms."""
+    """Which events to list; None asks for all. ``address`` and ``domain`` are canonical forms; an address is
+    the one that failed, or the one that was mailed.
+    """
 
     kind: str | None = None
     bounce_type: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import Reading
@@ -179,10 +179,12 @@ def _filtered(statement: Select[Any], wanted: EventFilter) -> Select[Any]:
             (_event.c.bounce_type, wanted.bounce_type),
             (_event.c.reason, wanted.reason),
             (_event.c.domain, wanted.domain and wanted.domain[:LOOKUP_LIMIT]),
-            (_event.c.canonical, wanted.address and wanted.address[:LOOKUP_LIMIT]),
         )
         if value is not None
     ]
+    if wanted.address is not None:
+        address = wanted.address[:LOOKUP_LIMIT]
+        conditions.append(or_(_event.c.canonical == address, _event.c.mailed_address == address))
     if wanted.since is not None:
         conditions.append(_event.c.occurred_at >= wanted.since)
     return statement.where(*conditions)

@@ -193,7 +193,7 @@ def _verdict(row: Any) -> Verdict:
 
 
 def _correlation(row: Any) -> Correlation:
-    if row.matched_by is None and row.findings is None:
+    if row.matched_by is None and row.findings is None and row.trust == Trust.UNPROVED:
         return NO_CORRELATION
     return Correlation(
         trust=Trust(row.trust),

@@ -1,0 +1,213 @@
+"""Correlation where mails come in: by batch, one by one, again, and by another order."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from dsn_processor import pipeline
+from dsn_processor.bulk import take
+from dsn_processor.correlate.options import CorrelationOptions
+from dsn_processor.correlate.token import Key
+from dsn_processor.facts import Envelope, InboundMessage, Send
+from dsn_processor.reclassify import reclassify
+from dsn_processor.record.entries import EventFilter
+from dsn_processor.record.store import Store
+from dsn_processor.terms import Finding, Match, Trust
+from dsn_processor.tokens import return_path
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECRET = "1:correct-horse-battery-staple"
+OPTIONS = CorrelationOptions(keys=(SECRET,))
+ALICE, BOB = "alice@example.net", "bob@mail.example"
+
+
+@pytest.fixture
+def store(url):
+    with Store.open(url) as opened:
+        yield opened
+
+
+def path(recipient=ALICE, **kwargs):
+    return return_path(Key.parse(SECRET), recipient, domain="example.com", today=NOW.date(), **kwargs)
+
+
+def mail(raw, *recipients):
+    return InboundMessage(raw, "test", Envelope("", recipients))
+
+
+def send(message_id="sent-1@example.com", recipient=ALICE):
+    return Send(message_id, recipient, NOW - timedelta(days=1), stream="news", tags=(("plan", "pro"),))
+
+
+def register(store, *sends):
+    with store.transaction():
+        store.add_sends(sends)
+
+
+def one_by_one(store, messages, correlation=OPTIONS):
+    for message in messages:
+        accepted = pipeline.accept(store, message, now=NOW)
+        if not accepted.duplicate:
+            pipeline.process(store, accepted.id, correlation=correlation)
+
+
+def together(store, messages, correlation=OPTIONS):
+    take(store, messages, now=NOW, correlation=correlation)
+
+
+WAYS = pytest.mark.parametrize("way", [one_by_one, together])
+
+
+def proofs(store):
+    return {event.canonical: event.correlation for event in store.events()}
+
+
+@WAYS
+def test_it_is_kept_with_the_event(store, write_dsn, way):
+    register(store, send())
+    way(
+        store,
+        [mail(write_dsn(recipient="Alice@example.net", others=[BOB]), path(message_id="sent-1@example.com"))],
+    )
+    alice, bob = proofs(store)[ALICE], proofs(store)[BOB]
+    assert (alice.trust, alice.matched_by, alice.mailed_address) == (Trust.SIGNED, Match.TOKEN, ALICE)
+    assert (alice.stream, alice.tags, alice.sent_message_id) == (
+        "news",
+        (("plan", "pro"),),
+        "sent-1@example.com",
+    )
+    assert (bob.trust, bob.findings) == (Trust.UNPROVED, (Finding.OTHER_RECIPIENT, Finding.NEVER_MAILED))
+
+
+@WAYS
+def test_without_key_and_sends_nothing_is_looked_for(store, write_dsn, way, monkeypatch):
+    monkeypatch.setattr("dsn_processor.matching.clues_of", None)
+    way(store, [mail(write_dsn(recipient=ALICE), path())], None)
+    assert proofs(store)[ALICE].findings == ()
+
+
+@WAYS
+def test_a_registry_alone_is_enough(store, write_dsn, way):
+    register(store, send())
+    way(store, [mail(write_dsn(recipient=ALICE))], None)
+    assert proofs(store)[ALICE].matched_by is Match.MESSAGE_ID
+
+
+@WAYS
+def test_the_same_report_by_any_order_has_its_strongest_proof(store, url, write_dsn, way):
+    reports = [
+        mail(write_dsn(recipient=ALICE, number=1)),
+        mail(write_dsn(recipient=ALICE, number=2), path()),
+        mail(write_dsn(recipient=ALICE, number=3), path(BOB)),
+        mail(write_dsn(recipient=ALICE, number=4) + path().encode()),
+    ]
+    for number, order in enumerate(permutations(reports)):
+        with Store.open(f"{url}.{number}") as other:
+            way(other, order)
+            [event] = other.events()
+            assert event.trust is Trust.SIGNED
+            assert event.concerned == ALICE
+
+
+@WAYS
+def test_what_came_in_time_replaces_what_came_late(store, write_dsn, way):
+    late = return_path(Key.parse(SECRET), ALICE, domain="example.com", today=NOW.date() - timedelta(days=40))
+    way(store, [mail(write_dsn(recipient=ALICE, number=1), late)])
+    assert proofs(store)[ALICE].findings == (Finding.LATE,)
+    way(store, [mail(write_dsn(recipient=ALICE, number=2) + path().encode())])
+    assert proofs(store)[ALICE].trust is Trust.MATCHED
+    assert proofs(store)[ALICE].findings == ()
+
+
+@WAYS
+def test_a_token_stands_in_for_a_message_id_that_did_not_come_back(store, write_dsn, way):
+    way(
+        store,
+        [mail(write_dsn(recipient=ALICE, returned_id=None, number=number), path()) for number in range(5)]
+        + [
+            mail(
+                write_dsn(recipient=ALICE, returned_id=None, number=9), path(message_id="another@example.com")
+            )
+        ],
+    )
+    assert store.stats().events == 2
+
+
+@WAYS
+def test_events_are_found_by_the_mailed_address(store, write_dsn, way):
+    register(store, send())
+    way(store, [mail(write_dsn(recipient=BOB))])
+    [event] = store.events(EventFilter(address=ALICE))
+    assert (event.canonical, event.concerned) == (BOB, ALICE)
+    assert [one.id for one in store.events(EventFilter(address=BOB))] == [event.id]
+
+
+def again(store, options, *, apply=True):
+    return [
+        one
+        for one in reclassify(store, apply=apply, correlation=options)
+        if one.changes and one.changes.events
+    ]
+
+
+@WAYS
+def test_reclassify_finds_what_was_registered_later(store, write_dsn, way):
+    way(store, [mail(write_dsn(recipient=ALICE))])
+    register(store, send())
+    [result] = again(store, OPTIONS, apply=False)
+    assert [change.answer for change in result.changes.events] == [True]
+    assert proofs(store)[ALICE].trust is Trust.UNPROVED
+    again(store, OPTIONS)
+    assert proofs(store)[ALICE].trust is Trust.MATCHED
+    assert again(store, OPTIONS) == []
+
+
+@WAYS
+def test_reclassify_without_key_and_sends_keeps_what_was_proven(store, write_dsn, way):
+    way(store, [mail(write_dsn(recipient=ALICE), path())])
+    before = proofs(store)
+    assert again(store, None) == []
+    assert proofs(store) == before
+
+
+@WAYS
+def test_reclassify_with_another_key_takes_it_back(store, write_dsn, way):
+    way(store, [mail(write_dsn(recipient=ALICE), path())])
+    again(store, CorrelationOptions(keys=("1:another-secret-of-enough-length",)))
+    assert proofs(store)[ALICE].trust is Trust.UNPROVED
+
+
+@WAYS
+def test_reclassify_keeps_the_proof_that_another_mail_brought(store, write_dsn, way):
+    way(
+        store,
+        [mail(write_dsn(recipient=ALICE, number=1)), mail(write_dsn(recipient=ALICE, number=2), path())],
+    )
+    assert again(store, OPTIONS) == []
+    assert proofs(store)[ALICE].trust is Trust.SIGNED
+    [event] = store.events()
+    assert (event.message_id, event.proved_by) == (1, 2)
+
+
+@WAYS
+def test_reclassify_with_a_first_key_finds_what_a_repeated_report_proves(store, write_dsn, way):
+    mails = [mail(write_dsn(recipient=ALICE, number=1)), mail(write_dsn(recipient=ALICE, number=2), path())]
+    way(store, mails, None)
+    again(store, OPTIONS)
+    assert proofs(store)[ALICE].trust is Trust.SIGNED
+
+
+def test_a_mail_to_another_recipient_is_read_again(store, write_dsn):
+    raw = write_dsn(recipient=ALICE, others=[BOB])
+    one_by_one(store, [mail(raw, path())])
+    pipeline.accept(store, mail(raw, path(BOB)), now=NOW)
+    list(pipeline.process_pending(store, None, OPTIONS))
+    assert {one.trust for one in proofs(store).values()} == {Trust.SIGNED}
+
+
+def test_a_thousand_times_is_once(store, write_dsn):
+    raw = write_dsn(recipient=ALICE)
+    together(store, [mail(raw, path())] * 500 + [mail(raw.replace(b"\n", b"\r\n"), path())] * 500)
+    assert store.stats().events == 1
+    assert proofs(store)[ALICE].trust is Trust.SIGNED
