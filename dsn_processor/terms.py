@@ -19,6 +19,54 @@ class Kind(StrEnum):
     UNPARSED = "unparsed"
 
 
+class Mode(StrEnum):
+    """What reports may change: an address where they are proven, an address in any case, or nothing."""
+
+    STRICT = "strict"
+    OPEN = "open"
+    OBSERVE = "observe"
+
+
+class Advice(StrEnum):
+    """What to do about a failure."""
+
+    VERIFY_OR_REMOVE = "verify_or_remove"
+    RESEND_MANUALLY = "resend_manually"
+    WAIT_AND_RETRY = "wait_and_retry"
+    FIX_CONTENT = "fix_content"
+    FIX_AUTHENTICATION = "fix_authentication"
+    REQUEST_DELISTING = "request_delisting"
+    SLOW_DOWN = "slow_down"
+    CONTACT_RECIPIENT_ADMIN = "contact_recipient_admin"
+    NONE = "none"
+
+
+class SuppressionKind(StrEnum):
+    """Why an address gets no mail."""
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    MANUAL = "manual"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+class Standing(StrEnum):
+    """Whether a suppression keeps mail back: only where it is active."""
+
+    ACTIVE = "active"
+    PROPOSED = "proposed"
+    HELD = "held"
+    EXPIRED = "expired"
+
+
+class Deliverability(StrEnum):
+    """What bounces say of an address. Whether somebody wants mail is another matter."""
+
+    OK = "ok"
+    AT_RISK = "at_risk"
+    UNDELIVERABLE = "undeliverable"
+
+
 class Action(StrEnum):
     """What became of one recipient (RFC 3464 section 2.3.3)."""
 
@@ -84,6 +132,15 @@ class Finding(StrEnum):
     OTHER_RECIPIENT = "other_recipient"
     FALSE_TOKEN = "false_token"  # noqa: S105
     NEVER_MAILED = "never_mailed"
+
+
+class Act(StrEnum):
+    """What a person does to an address, or to the addresses of a wave."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    ACCEPT = "accept"
+    REJECT = "reject"
 
 
 class MessageState(StrEnum):
