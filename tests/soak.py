@@ -9,8 +9,10 @@ import random
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+import pytest
 from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
 from fuzz.reshape import SAME
@@ -57,15 +59,19 @@ def main() -> int:
 
 
 def serving(args: argparse.Namespace) -> Iterable[str]:
-    """What is wrong with a server that runs."""
-    if "kills" in args.only:
-        yield from soaking.kills(args.kills)
-    if "powercut" in args.only:
-        yield from soaking.powercuts(args.cuts)
-    if "faults" in args.only:
-        yield from soaking.troubles(args.rounds)
-    if "flood" in args.only:
-        yield from soaking.floods()
+    """What is wrong with a server that runs. A part that this machine cannot do is left out, and told."""
+    parts = {
+        "kills": partial(soaking.kills, args.kills),
+        "powercut": partial(soaking.powercuts, args.cuts),
+        "faults": partial(soaking.troubles, args.rounds),
+        "flood": soaking.floods,
+    }
+    for name, part in parts.items():
+        if name in args.only:
+            try:
+                yield from part()
+            except pytest.skip.Exception as why:
+                print(f"{name} is left out: {why}", flush=True)
 
 
 def mutants(args: argparse.Namespace) -> int:
