@@ -13,7 +13,6 @@ from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Send
 from dsn_processor.parse.identity import event_identity
 from dsn_processor.record.entries import NewEvent, NewMessage
 from dsn_processor.record.packing import unpack
-from dsn_processor.terms import Trust
 
 if TYPE_CHECKING:
     from dsn_processor.record.store import Store
@@ -106,8 +105,6 @@ class _Asked(NamedTuple):
         tied = correlate(self.clues, self.subjects, own, report.received_at, known)
         return tuple(
             _with_token(event, report, one.token)._replace(correlation=one.correlation)
-            if one.correlation.trust is not Trust.UNPROVED
-            else event._replace(correlation=one.correlation)
             for event, one in zip(report.events, tied, strict=True)
         )
 

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dsn_processor.cli.options import add_rules_option, chosen_rules
+from dsn_processor.cli.options import add_db_option, add_rules_option, chosen_rules
 
 if TYPE_CHECKING:
     from dsn_processor.reclassify import Reclassified
@@ -20,11 +20,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Reads all stored mail again, the waiting and the quarantined too, with today's parser and rules; "
         "lists the answers that change, and stores them unless --dry-run.",
     )
-    command.add_argument(
-        "--db",
-        metavar="URL",
-        help="the database (default: $DSN_PROCESSOR_DB, else sqlite:///dsn-processor.db)",
-    )
+    add_db_option(command)
     add_rules_option(command)
     command.add_argument("--dry-run", action="store_true", help="only list what would change")
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -109,6 +105,9 @@ def _answer(event: "StoredEvent | None") -> dict[str, Any] | None:
         "scope": verdict and verdict.scope,
         "confidence": verdict and verdict.confidence,
         "rule_id": verdict and verdict.rule_id,
+        "trust": event.trust,
+        "mailed_address": event.correlation.mailed_address,
+        "findings": list(event.correlation.findings),
     }
 
 
@@ -144,8 +143,14 @@ def _words(answer: dict[str, Any], other: dict[str, Any]) -> str:
     """The answer in short. The rule and its confidence are named where nothing else differs."""
     words = [answer.get(name) for name in ("kind", "status", "bounce_type", "reason")]
     if answer and words == [other.get(name) for name in ("kind", "status", "bounce_type", "reason")]:
-        words += [answer.get("scope"), answer.get("rule_id"), answer.get("confidence")]
+        for names in (("scope", "rule_id", "confidence"), ("trust", "mailed_address", "findings")):
+            if [answer.get(name) for name in names] != [other.get(name) for name in names]:
+                words += [_joined(answer.get(name)) for name in names]
     return " ".join(str(word) for word in words if word is not None) or "nothing"
+
+
+def _joined(value: object) -> object:
+    return " ".join(value) or None if isinstance(value, list) else value
 
 
 def _complain(result: "Reclassified") -> None:

@@ -183,7 +183,7 @@ def _tied(
     send, token = best.send, best.token
     return Tied(
         Correlation(
-            trust=best.trust,
+            trust=Trust.UNPROVED if best.late else best.trust,
             matched_by=best.match,
             mailed_address=mailed,
             sent_message_id=_message_id(best),

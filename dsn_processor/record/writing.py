@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import Update, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from dsn_processor.facts import NO_CORRELATION, Correlation, Envelope
+from dsn_processor.facts import NO_CORRELATION, Envelope
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
 from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
 from dsn_processor.record.rows import correlation_columns, event_row, message_row, report_row
 from dsn_processor.record.tables import metadata
-from dsn_processor.terms import Finding, MessageState, Trust
+from dsn_processor.terms import MessageState, Trust
 
 _counter = metadata.tables["counter"]
 _event = metadata.tables["recipient_event"]
@@ -32,9 +32,9 @@ _UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
 _RELEASE = _ONE.values(state=MessageState.RECEIVED.value, attempts=0, last_error=None)
 _CORRELATION = [_event.c.proved_by, *(_event.c[name] for name in correlation_columns(NO_CORRELATION))]
 _KEPT = [_event.c.id, _event.c.canonical, *_CORRELATION]
-_STORED_TRUST = select(
-    _event.c.id, _event.c.identity, _event.c.message_id, _event.c.trust, _event.c.findings
-).where(WITH_IDENTITY)
+_STORED_TRUST = select(_event.c.id, _event.c.identity, _event.c.message_id, _event.c.trust).where(
+    WITH_IDENTITY
+)
 _TRUST = list(Trust)
 _PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
 
@@ -97,21 +97,12 @@ def strengthen(connection: Connection, message_id: int, events: Sequence[NewEven
     for part in parts(list(proofs)):
         for row in connection.execute(_STORED_TRUST, {"identities": part}).all():
             correlation = proofs[row.identity]
-            if row.message_id != message_id and stronger(correlation, row.trust, row.findings):
+            proves_more = _TRUST.index(correlation.trust) < _TRUST.index(Trust(row.trust))
+            if proves_more and row.message_id != message_id:
                 values = {**correlation_columns(correlation), "proved_by": message_id}
                 connection.execute(update(_event).where(_event.c.id == row.id).values(values))
                 changed.add(row.identity)
     return changed
-
-
-def stronger(correlation: Correlation, trust: str, findings: Sequence[str] | None) -> bool:
-    """Whether it proves more than what is stored: what came in time more than what came late, else by trust."""
-    was_late = Finding.LATE in (findings or ())
-    is_late = Finding.LATE in correlation.findings
-    stored = Trust(trust)
-    if stored is Trust.UNPROVED or was_late == is_late:
-        return _TRUST.index(correlation.trust) < _TRUST.index(stored)
-    return was_late
 
 
 def count(connection: Connection, name: str, number: int) -> int:

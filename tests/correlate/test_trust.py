@@ -94,7 +94,8 @@ def test_the_registry_tells_what_the_token_cannot():
 @pytest.mark.parametrize("days, late", [(30, False), (31, True), (400, True)])
 def test_a_late_token_proves_what_does_not_count(days, late):
     found = tie(ALICE, to=path(), now=NOW + timedelta(days=days))
-    assert found.trust is Trust.SIGNED
+    assert found.trust is (Trust.UNPROVED if late else Trust.SIGNED)
+    assert (found.matched_by, found.mailed_address) == (Match.TOKEN, ALICE)
     assert (Finding.LATE in found.findings) is late
 
 
@@ -240,7 +241,7 @@ def test_of_an_id_that_others_know_nobody_else_is_concerned():
 def test_a_late_report_by_message_id(days, late):
     known = sent(ALICE, at=NOW - timedelta(days=days))
     found = tie(ALICE, returned=ReturnedMessage(message_id=SENT), known=known)
-    assert found.trust is Trust.MATCHED
+    assert found.trust is (Trust.UNPROVED if late else Trust.MATCHED)
     assert (Finding.LATE in found.findings) is late
 
 
