@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+import tracemalloc
 
 import pytest
 from pop3.server import PASSWORD, USER, PopServer
@@ -294,8 +295,34 @@ def endless(line, most=400_000_000):
 def test_responses_without_an_end(mailbox, at, line):
     with PopServer(bounces(2)) as server:
         server.misbehave = {at: endless(line)}
-        with pytest.raises(MailboxError, match="longer than it may be"):
+        with pytest.raises(MailboxError, match="longer than it may be|lists what is no mail"):
             mailbox(server).look()
+
+
+def test_a_line_without_an_end_is_not_held_in_memory(kept, mailbox):
+    """The server announces as much as it sends, so that nothing but its one line is wrong with the mail."""
+    size = 200_000_000
+
+    def sends(talk):
+        talk.send(b"+OK\r\n" + bounce("t0").raw.replace(b"\r\n.", b"\r\n.."))
+        for _ in range(size // 1_000_000):
+            talk.send(b"x" * 1_000_000)
+        talk.send(b"\r\n.\r\n")
+        return "answered"
+
+    with PopServer(bounces(1)) as server:
+        server.misbehave = {
+            "RETR": sends,
+            "LIST": lambda talk: talk.send(b"+OK\r\n1 %d\r\n.\r\n" % size) or "answered",
+        }
+        tracemalloc.start()
+        try:
+            assert mailbox(server, size_limit=1_000_000).look().taken == 1
+            assert tracemalloc.get_traced_memory()[1] < 30_000_000
+        finally:
+            tracemalloc.stop()
+    assert kept.store.message(1).truncated
+    assert kept.recipients() == ["t0"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ from dsn_processor.safe import safe
 
 _PIECE = 2**16
 _LINE = 8_192  # octets of a response of one line: RFC 1939 has 512, error texts more
-_MOST_MAILS = 1_000_000  # that are told of at a time
+_LONG_LINE = 1_000_000  # octets of a line that are handed on at a time
+_MOST_MAILS = 300_000  # that are told of at a time
+_LARGEST = 1_000_000_000  # octets of a mail, whatever LIST said
 _LISTED = 100  # octets of a line of a list: a number and a size, or a unique-id of 70 characters
 _SPARE = 1_000_000  # octets that a mail may have beyond what LIST said: servers count line ends in ways of their own
 _SLOWEST = 20_000  # octets a second
@@ -90,10 +92,12 @@ class Wire(poplib.POP3):
         return self._getresp()
 
     def lines(self, command: str) -> Iterator[bytes]:
-        """The lines of a longer answer, as they come."""
+        """The lines of a longer answer as they come, with their ends; one that is very long in pieces."""
         self._shortcmd(command)
-        while (line := self.line()) not in {b".\r\n", b".\n"}:
-            yield line[1:] if line.startswith(b"..") else line
+        begins = True
+        while (piece := self.line()) not in {b".\r\n", b".\n"} or not begins:
+            yield piece[1:] if begins and piece.startswith(b"..") else piece
+            begins = piece.endswith(b"\n")
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         self._shortcmd("STLS")
@@ -103,9 +107,12 @@ class Wire(poplib.POP3):
         self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
 
     def line(self) -> bytes:
-        """A line with its end."""
+        """A line with its end; of one that is very long a piece."""
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(self._buffer)
+            if self._searched >= _LONG_LINE:
+                end = self._searched - 1
+                break
             self._receive()
         taken = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
@@ -237,13 +244,13 @@ class PopSession:
     def _pair(self, line: bytes, what: re.Pattern[bytes]) -> tuple[int, bytes]:
         words = line.split()
         if len(words) < 2 or not _NUMBER.fullmatch(words[0]) or not what.fullmatch(words[1]):
-            raise poplib.error_proto(f"it lists what is no mail: {line[:100]!r}")
+            raise ConnectionAbortedError(f"it lists what is no mail: {line[:100]!r}")
         return int(words[0]), words[1]
 
     def fetch(self, mail: Listed, limit: int) -> tuple[bytes, bool]:
         """The mail, or its first ``limit`` octets, and whether it was cut. The rest of it comes, and is not kept."""
         kept = bytearray()
-        octets = mail.size + mail.size // 10 + _SPARE
+        octets = min(mail.size + mail.size // 10, _LARGEST) + _SPARE
         with self._told(f"fetch mail {mail.uid}"):
             self._allow(octets)
             for line in self._wire.lines(f"RETR {mail.number}"):
