@@ -10,7 +10,7 @@ from serve.disks import of_memory
 from serve.harness import Serve, wait
 from serve.load import Load
 from serve.mails import bounce
-from serve.surviving import survive, taken
+from serve.surviving import survive, survive_one_by_one, taken
 from serve.tracing import traced
 from serve.troubles import FAILING, deleted, failing, full, locked, moved_away, no_descriptors
 from serve.verify import faults, wait_processed
@@ -22,6 +22,13 @@ pytestmark = pytest.mark.server
 def test_the_kernel_refuses(tmp_path, name):
     needs.tracing()
     assert survive(tmp_path, failing(*FAILING[name])).faults == []
+
+
+def test_one_system_call_fails_whichever_it_is(tmp_path):
+    needs.tracing()
+    outcome = survive_one_by_one(tmp_path, ("pwrite64", "fdatasync"), 3)
+    assert outcome.faults == []
+    assert outcome.refused
 
 
 @pytest.mark.parametrize("trouble", [locked, moved_away, deleted])
