@@ -52,7 +52,7 @@ class Listed(NamedTuple):
 
 
 class Wire(poplib.POP3):
-    """poplib's protocol over a buffer of our own. Raises ``error_proto`` where a response is more than was allowed."""
+    """poplib's protocol over a buffer of our own. Raises OSError where a response is more than was allowed."""
 
     if TYPE_CHECKING:  # what poplib has and its types do not tell
 
@@ -103,7 +103,7 @@ class Wire(poplib.POP3):
         self._shortcmd("STLS")
         if self._buffer:
             # What came in plain text behind the answer would be believed to have come in private.
-            raise poplib.error_proto("it sent more than the answer to STLS")
+            raise ConnectionAbortedError("it sent more than the answer to STLS")
         self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
 
     def line(self) -> bytes:
@@ -138,6 +138,11 @@ class Wire(poplib.POP3):
     def _getline(self) -> tuple[bytes, int]:
         line = self.line()
         return line.rstrip(b"\r\n"), len(line)
+
+
+def _is_no(error: poplib.error_proto) -> bool:
+    """Whether it is a server's answer, and not something that is none."""
+    return bool(error.args[0].upper().startswith(b"-ERR"))
 
 
 class PopSession:
@@ -201,6 +206,8 @@ class PopSession:
                     self._allow()
                     self._wire.command(f"PASS {self._secret}")
             except poplib.error_proto as error:
+                if not _is_no(error):
+                    raise
                 text = self._clean(error)
                 if _PASSING.search(text):
                     raise MailboxError(f"{self._where}: log in: {text}") from None
@@ -307,7 +314,11 @@ class PopSession:
                 f"{self._where}: {what}: {error.strerror or str(error) or type(error).__name__}"
             ) from None
         except poplib.error_proto as error:
-            raise RefusedError(f"{self._where}: {what}: {self._clean(error)}") from None
+            if _is_no(error):
+                raise RefusedError(f"{self._where}: {what}: {self._clean(error)}") from None
+            raise MailboxError(
+                f"{self._where}: {what}: it does not speak POP3 as we know it: {self._clean(error)}"
+            ) from None
 
     def _clean(self, error: object) -> str:
         """What a stranger said, short, and without what we sent in confidence."""
