@@ -45,7 +45,7 @@ class Flood:
                 self.opened, self.held, self.sent_away = map(int, line.split())
 
 
-_COMING_BACK = 500  # a second, all together
+_COMING_BACK = 200  # a second, all together
 
 
 class _Attackers:
