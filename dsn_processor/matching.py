@@ -63,7 +63,7 @@ def correlated(
     events = [report.events for report in reports]
     own = ours(options or _DEFAULT)
     registered = store.any_sends() if any(events) else False
-    if not (own.keys or registered):
+    if not (own.keys or own.dkim or registered):
         return events
     asked = [_Asked.of(report, own) if report.events else None for report in reports]
     known = _known(store, [one for one in asked if one is not None]) if registered else _NOTHING

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsn_processor.canonical import bare_id, canonical_address, reference
+from dsn_processor.correlate.dkim import returned_signature
 from dsn_processor.correlate.options import Ours
 from dsn_processor.correlate.token import Token, shaped, verify
 from dsn_processor.correlate.wrapped import unwrapped, verp_addresses
@@ -24,7 +25,8 @@ _ADDRESS = pattern(r"[^\s<>,;:\"()]{1,320}@[\w.-]{1,255}")
 class Clues(NamedTuple):
     """``signed`` are our tokens in the envelope's recipients, ``inside`` those elsewhere; ``false``: the envelope has one
     that nobody of us made. ``ids`` are message ids, in the order of their weight. ``verp`` and ``named`` are canonical
-    addresses that the mail may have gone to: by its return path, and by what the report returns of it.
+    addresses that the mail may have gone to: by its return path, and by what the report returns of it. ``dkim``: a header
+    in it is signed by a key of ours.
     """
 
     signed: tuple[Token, ...] = ()
@@ -35,6 +37,7 @@ class Clues(NamedTuple):
     header_ids: tuple[str, ...] = ()
     verp: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    dkim: bool = False
 
     def references(self) -> set[int]:
         """What to look up among the sends."""
@@ -63,6 +66,7 @@ def clues_of(raw: bytes, envelope: Envelope, parsed: ParsedMessage, ours: Ours) 
         header_ids=tuple(_values(raw, ours.header)),
         verp=tuple(dict.fromkeys(verp)),
         named=tuple(_named(returned.to)) if returned is not None and returned.to else (),
+        dkim=bool(ours.dkim) and returned_signature(raw, ours.dkim) is not None,
     )
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from dsn_processor.canonical import canonical_address
+from dsn_processor.correlate.dkim import parse_key
 from dsn_processor.correlate.token import VALID_DAYS, Key
 from dsn_processor.patterns import pattern
 from dsn_processor.units import Seconds, Unit
@@ -17,7 +18,8 @@ _HEADER = pattern(r"[!-9;-~]{1,77}")  # a field name (RFC 5322 section 2.2)
 class CorrelationOptions:
     """``keys`` make and verify tokens, the first makes them (``1:SECRET``). A report counts for ``valid`` seconds after its
     mail was sent. ``header`` is a field of our mails that holds the message id that we know them by. ``streams`` are the
-    names that tokens may tell by; ``lists`` addresses that hand mail on to many. What was sent is known for
+    names that tokens may tell by; ``lists`` addresses that hand mail on to many; ``dkim_keys`` public keys that our mails are
+    signed by (``selector._domainkey.example.com v=DKIM1; p=...``). What was sent is known for
     ``keep_sends`` seconds.
     """
 
@@ -26,6 +28,7 @@ class CorrelationOptions:
     header: str = "X-DSN-Message-ID"
     streams: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    dkim_keys: tuple[str, ...] = ()
     keep_sends: Seconds = 90 * _DAY
 
     def __post_init__(self) -> None:
@@ -38,6 +41,11 @@ class CorrelationOptions:
             if key.id in found:
                 raise ValueError(f"keys has two keys with the number {key.id}: give one of them another")
             found[key.id] = key
+        for text in self.dkim_keys:
+            try:
+                parse_key(text)
+            except ValueError as error:
+                raise ValueError(f"dkim_keys has {text[:80]!r}: {error}") from None
         if not _DAY <= self.valid <= 3_650 * _DAY:
             raise ValueError("valid has to be from 1d to 3650d")
         if self.keep_sends < self.valid:
@@ -66,6 +74,7 @@ class Ours:
         self.valid_days = options.valid_days
         self.header = options.header
         self.streams = options.streams
+        self.dkim = dict(map(parse_key, options.dkim_keys))
         self.lists = frozenset(map(canonical_address, options.lists))
 
 

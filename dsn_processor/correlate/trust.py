@@ -38,11 +38,13 @@ class Known(NamedTuple):
 
 
 class _Proof(NamedTuple):
-    """One way to tie a recipient to a mail of ours: ``mailed`` is the address that it was to."""
+    """One way to tie a recipient to a mail of ours: ``mailed`` is the address that it was to, None where that is not
+    known.
+    """
 
     trust: Trust
     match: Match
-    mailed: str
+    mailed: str | None
     late: bool = False
     send: Send | None = None
     token: Token | None = None
@@ -159,7 +161,9 @@ def _tied(
     foreign: bool,
 ) -> Tied:
     best = min(proofs, key=_Proof.rank, default=None)
-    if best is None and guess is not None:
+    if best is None and clues.dkim:
+        best = _Proof(Trust.PLAUSIBLE, Match.DKIM, guess)
+    elif best is None and guess is not None:
         best = _Proof(Trust.UNPROVED, Match.VERP, guess)
     mailed = best.mailed if best is not None else None
     findings = []
