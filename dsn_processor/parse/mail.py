@@ -15,6 +15,7 @@ from dsn_processor.patterns import pattern
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
 HEAD = 6_000  # characters of a notice in which it says what it is
 LINE_LIMIT = 1_000  # characters of a line that are looked at
+_STRETCHES = 20  # of a text in which line ends are looked for
 
 _LONG_LINE = pattern(rf"^([^\n]{{{LINE_LIMIT}}})[^\n]+", re.MULTILINE)
 # The returned message below the fields, the delimiter between them being lost.
@@ -157,6 +158,15 @@ def _plain_blanks(text: str) -> str:
 
 def clip_lines(text: str) -> str:
     """Text whose lines end at ``LINE_LIMIT`` characters."""
-    if len(text) <= LINE_LIMIT or max(map(len, text.split("\n"))) <= LINE_LIMIT:
+    if len(text) <= LINE_LIMIT or _has_short_lines(text) or max(map(len, text.split("\n"))) <= LINE_LIMIT:
         return text
     return _LONG_LINE.sub(r"\1", text)
+
+
+def _has_short_lines(text: str) -> bool:
+    """A line ends in each stretch of half of ``LINE_LIMIT``, as in nearly all texts."""
+    half = LINE_LIMIT // 2
+    for start in range(0, min(len(text), _STRETCHES * half), half):
+        if text.find("\n", start, start + half) < 0:
+            return False
+    return len(text) <= _STRETCHES * half

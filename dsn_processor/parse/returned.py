@@ -21,9 +21,11 @@ RETURNED_TYPES = frozenset(
     }
 )
 
-# Lines that part a notice from the message quoted below it, in lower case.
+# Lines that part a notice from the message quoted below it, in lower case. What they begin with is asked for first, as
+# literals: few lines begin so.
 _SEPARATOR = pattern(
-    r"\n[ \t>]*(?=[-*=tyaorucbhm])(?:"
+    r"\n[ \t>]*+(?=--|\*\*\*|===|the [orumhft]|your [orum]|a copy of |copy of |original |returned |rejected "
+    r"|undelivered |old |message header|below this line |header|received:|return-path:)(?:"
     r"-{2,}[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
     r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
     r"unsent message|enclosed is|message header|forwarded message|included is|undelivered message|"
