@@ -70,6 +70,9 @@ class ImapMailbox:
         task = MailboxTask.FILE if files else None
         self.taker = Taker(options, keeping, readers, rules, task)
         self._session: Session | None = None
+        self._next: dict[
+            str, int | None
+        ] = {}  # folder -> the number of the mail to come, before the last search
         self._careful: dict[str, dict[int, int]] = {}  # folder -> mails that broke a connection, how often
 
     def open(self) -> None:
@@ -103,7 +106,10 @@ class ImapMailbox:
         assert session is not None
         if self.options.idle and "IDLE" in session.capabilities:
             with suppress(CommandRefusedError):
-                session.select(self.options.folders[0], readonly=self._readonly)
+                name = self.options.folders[0]
+                folder = session.select(name, readonly=self._readonly)
+                if folder.uid_next != self._next.get(name):
+                    return  # a mail came after the search, and IDLE would not tell of it
                 session.idle(min(seconds, _IDLE_SECONDS), self._bell.fileno())
                 return
         self._bell.wait(seconds)
@@ -131,6 +137,7 @@ class ImapMailbox:
         assert self._session is not None
         options = self.options
         folder = self._session.select(name, readonly=self._readonly)
+        self._next[name] = folder.uid_next
         position = self._position(folder)
         noted = self.keeping.mailbox_mails(options.name, name)
         filing = Filing(options, self._session, self.keeping, folder)

@@ -33,7 +33,9 @@ class CommandRefusedError(MailboxError):
 
 
 class Folder(NamedTuple):
-    """The selected folder. ``readonly``: mails in it cannot be flagged or moved. ``keywords``: any flag may be given."""
+    """The selected folder. ``readonly``: mails in it cannot be flagged or moved. ``keywords``: any flag may be given.
+    ``uid_next`` is the number of the mail to come, as far as the server tells.
+    """
 
     name: str
     uid_validity: int
@@ -41,6 +43,7 @@ class Folder(NamedTuple):
     readonly: bool
     flags: tuple[str, ...]
     keywords: bool
+    uid_next: int | None
 
 
 class _Client(IMAPClient):  # type: ignore[misc]  # it has no types
@@ -161,7 +164,15 @@ class Session:
                 self._allow(lines=10_000)
                 found = self._client.select_folder(name, readonly)
             flags = tuple(flag.decode("ascii", "replace") for flag in found.get(b"PERMANENTFLAGS", ()))
-            return Folder(name, found[b"UIDVALIDITY"], found[b"EXISTS"], readonly, flags, "\\*" in flags)
+            return Folder(
+                name,
+                found[b"UIDVALIDITY"],
+                found[b"EXISTS"],
+                readonly,
+                flags,
+                "\\*" in flags,
+                found.get(b"UIDNEXT"),
+            )
 
     def search(self, after: int, since: date | None) -> list[int]:
         """The numbers of mails beyond ``after``, in order."""
