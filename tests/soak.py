@@ -17,6 +17,7 @@ from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
 from fuzz.reshape import SAME
 from fuzz.sweep import SIZES, cost, sweep
+from pop3 import soaking as pop3_soaking
 from serve import soaking
 
 from dsn_processor.contract import describe_mail
@@ -24,7 +25,7 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood")
+PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3")
 #: The changes of one byte or one line, of which this share must be survived.
 SMALL, WANTED = list(CHANGES)[:4], 0.99
 
@@ -65,6 +66,7 @@ def serving(args: argparse.Namespace) -> Iterable[str]:
         "powercut": partial(soaking.powercuts, args.cuts),
         "faults": partial(soaking.troubles, args.rounds),
         "flood": soaking.floods,
+        "pop3": partial(pop3_soaking.kills, args.kills // 5),
     }
     for name, part in parts.items():
         if name in args.only:

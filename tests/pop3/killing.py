@@ -64,7 +64,12 @@ def kill_again_and_again(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ) as poller:
-            wait(partial(_logged_in, dovecot, user, before), "it does not log in", _PATIENCE, log=dovecot.log)
+            wait(
+                partial(_logged_in, dovecot, user, before, poller),
+                "it does not log in",
+                _PATIENCE,
+                log=dovecot.log,
+            )
             time.sleep(chance.uniform(0.1, 0.5))
             os.killpg(poller.pid, signal.SIGKILL)
         done += 1
@@ -91,7 +96,8 @@ def stored(folder: Path) -> int:
         return store.stats().mails
 
 
-def _logged_in(dovecot: Dovecot, user: str, before: int) -> bool:
+def _logged_in(dovecot: Dovecot, user: str, before: int, poller: "subprocess.Popen[bytes]") -> bool:
+    assert poller.poll() is None, f"it ended with {poller.returncode}"
     return logins(dovecot, user) > before
 
 
