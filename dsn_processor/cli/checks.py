@@ -18,6 +18,7 @@ from dsn_processor.errors import ConfigurationError, SettingsError, StoreError
 from dsn_processor.listening import listen_address
 from dsn_processor.record import checkup
 from dsn_processor.record.sqlite import file_of
+from dsn_processor.record.store import Store
 from dsn_processor.server.handover import Handover, control_path
 from dsn_processor.settings.load import Loaded, load
 from dsn_processor.settings.model import Settings
@@ -75,7 +76,7 @@ def examine(config: str | None, db: str | None) -> Iterator[Finding]:
     server, found = find_server(path)
     yield found
     patient = Patient(loaded.settings, path, server)
-    for check in (check_database, check_disk, check_descriptors, check_ports):
+    for check in (check_database, check_disk, check_descriptors, check_ports, check_accounts):
         yield from check(patient)
 
 
@@ -287,6 +288,32 @@ def check_ports(patient: Patient) -> Iterator[Finding]:
         else:
             advice = f"set [{name}] listen to an address of this machine"
             yield Finding(FAIL, name, f"{address} cannot be used: {error.strerror or error}", advice)
+
+
+def check_accounts(patient: Patient) -> Iterator[Finding]:
+    """Mailboxes to fetch from, as they did when they were last looked at."""
+    wanted = [account.name for account in patient.settings.accounts]
+    if not wanted or not patient.path.exists():
+        return
+    try:
+        with Store.open(patient.settings.database, readonly=True) as store:
+            known = {status.account: status for status in store.accounts()}
+    except StoreError:
+        return  # told of by the check of the database
+    for name in wanted:
+        status = known.get(name)
+        if status is None:
+            yield Finding(
+                WARN, "accounts", f"{name} was never looked at", f"dsn-processor poll --once --account {name}"
+            )
+        elif status.failing:
+            advice = "mend it; a running server tries again by itself, at once after SIGHUP"
+            yield Finding(FAIL, "accounts", f"{name}: {status.error}", advice)
+        else:
+            checked = (
+                "" if status.checked_at is None else f", last read {status.checked_at:%Y-%m-%d %H:%M} UTC"
+            )
+            yield Finding(OK, "accounts", f"{name} works{checked}")
 
 
 def _about(size: int) -> str:

@@ -97,6 +97,8 @@ class Dovecot:
     ) -> None:
         needs.root()
         self._program = needs.program("dovecot")
+        for protocol in ("imap", "pop3"):  # each has a package of its own
+            needs.program(f"/usr/lib/dovecot/{protocol}")
         # Not a test's own folder: Dovecot's users have to get in.
         self.folder = Path(tempfile.mkdtemp(prefix="dsn-dovecot-", dir="/tmp"))
         self.imap, self.imaps, self.pop3, self.pop3s = free_ports(4)
