@@ -184,6 +184,7 @@ def polling(
             cpu_seconds=processing.cpu_seconds,
         )
         closing.callback(readers.close)
+        readers.warm_up()
         yield Accounts(keeping, readers, rules, following, dry_run=dry_run)
 
 

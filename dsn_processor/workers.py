@@ -129,11 +129,19 @@ class Readers:
             return done
         return self._threads.submit(self._read, batch, unread)
 
-    def _read(self, batch: Batch, unread: Sequence[Unread]) -> list[Prepared]:
+    def warm_up(self) -> None:
+        """Start a worker now: what is read first waits for it no more."""
+        self._threads.submit(self._worker)
+
+    def _worker(self) -> Worker:
         worker: Worker | None = getattr(self._own, "worker", None)
         if worker is None:
             worker = self._own.worker = Worker(**self._bounds)
             self._workers.append(worker)
+        return worker
+
+    def _read(self, batch: Batch, unread: Sequence[Unread]) -> list[Prepared]:
+        worker = self._worker()
         worker.send(prepare, unread, batch.rules)
         return _answer(worker, batch)
 
