@@ -98,7 +98,7 @@ def to_serve(connections: int, mails: int, seeds: Sequence[Path], *, patch: str 
             spent = cpu_of(serve.pid) - before
             began = os.times().elapsed
             if not patch:
-                wait_processed(serve.database, 600)
+                wait_processed(serve.database)
             took = os.times().elapsed - began
             all_spent = serve.cpu() - all_before
             stored = count(serve.database)

@@ -39,8 +39,12 @@ def duplicates(database: Path) -> int:
         return row[0] if row else 0
 
 
-def wait_processed(database: Path, patience: float = PATIENCE) -> None:
-    wait(lambda: not waiting(database), "mails wait for ever to be processed", patience)
+def wait_processed(database: Path) -> None:
+    """Wait until every mail is processed, however many they are, as long as they get fewer."""
+    before = waiting(database)
+    while before:
+        wait(lambda before=before: waiting(database) < before, "mails wait for ever to be processed")
+        before = waiting(database)
 
 
 def stored(database: Path) -> Counter[bytes]:
