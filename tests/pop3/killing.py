@@ -51,13 +51,15 @@ def configuration(dovecot: Dovecot, folder: Path, user: str, **settings: object)
 def kill_again_and_again(
     dovecot: Dovecot, folder: Path, user: str, count: int, kills: int, after: str, seed: int
 ) -> Killed:
-    """Put ``count`` mails there, kill the poller up to so many times, each a moment after it logged in, then let it end."""
+    """Put ``count`` mails there, kill the poller up to so many times, then let it end. In turns it is killed a moment after
+    it logged in, and a moment after it stored something.
+    """
     chance = random.Random(seed)
     dovecot.put(user, [bounce(f"{user}-{n}").raw for n in range(count)])
     config = configuration(dovecot, folder, user, after=after, batch=2)
     done = amid = 0
     while done < kills and stored(folder) < count:
-        before = logins(dovecot, user)
+        before, had = logins(dovecot, user), stored(folder)
         with subprocess.Popen(
             [sys.executable, "-m", "dsn_processor", "poll", "--config", config],
             stdout=subprocess.DEVNULL,
@@ -70,7 +72,11 @@ def kill_again_and_again(
                 _PATIENCE,
                 log=dovecot.log,
             )
-            time.sleep(chance.uniform(0.1, 0.5))
+            if done % 2:
+                wait(partial(_stored_more, folder, had), "it stores nothing", _PATIENCE, log=dovecot.log)
+                time.sleep(chance.uniform(0.0, 0.1))
+            else:
+                time.sleep(chance.uniform(0.1, 0.5))
             os.killpg(poller.pid, signal.SIGKILL)
         done += 1
         amid += 0 < stored(folder) < count
@@ -86,6 +92,10 @@ def kill_again_and_again(
         found = sorted(event.recipient.address.partition("@")[0] for event in store.events())
         mails = store.stats().mails
     return Killed(done, amid, mails, found, there(dovecot, user))
+
+
+def _stored_more(folder: Path, before: int) -> bool:
+    return stored(folder) > before
 
 
 def stored(folder: Path) -> int:

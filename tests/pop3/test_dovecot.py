@@ -33,7 +33,7 @@ def poll(config, *arguments):
 
 @pytest.mark.parametrize("after", ["keep", "delete"])
 def test_a_poller_that_is_killed_loses_and_doubles_nothing(dovecot, tmp_path, after):
-    killed = kill_again_and_again(dovecot, tmp_path, f"k-{after}", 200, 8, after, seed=1)
+    killed = kill_again_and_again(dovecot, tmp_path, f"k-{after}", 200, 6, after, seed=1)
     assert killed.recipients == sorted(f"k-{after}-{n}" for n in range(200))
     assert killed.mails == 200
     assert killed.there == (200 if after == "keep" else 0)
