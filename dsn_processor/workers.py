@@ -133,7 +133,7 @@ class Readers:
         """Start a worker now: what is read first waits for it no more."""
         self._threads.submit(self._worker)
 
-    def _worker(self) -> Worker:
+    def _worker(self) -> "Worker":
         worker: Worker | None = getattr(self._own, "worker", None)
         if worker is None:
             worker = self._own.worker = Worker(**self._bounds)
