@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from correlate.registry import measure as measure_registry
 from serve import speed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +136,8 @@ class Bench:
         subprocess.run([sys.executable, "-c", WORST, str(self.copies(len(self.seeds)))], check=True)
         self.start_up()
         self.sizes()
+        print(f"\nthe registry of sends ({self.args.sends:,}; --sends says how many):", flush=True)
+        measure_registry(self.args.sends)
         self.serve()
         if self.args.memory:
             self.memory()
@@ -318,6 +321,7 @@ def main() -> int:
         help="mails replayed to see that memory stays flat; 0 skips it",
     )
     parser.add_argument("--serve-mails", type=int, default=3_000, help="mails sent to the server in one run")
+    parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
     parser.add_argument("--serve-rounds", type=int, default=3)
     parser.add_argument("--only", choices=("serve",), help="measure this alone")
     parser.add_argument(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from correlate import soaking as token_soaking
 from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
 from fuzz.reshape import SAME
@@ -25,7 +26,7 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3")
+PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3", "tokens")
 #: The changes of one byte or one line, of which this share must be survived.
 SMALL, WANTED = list(CHANGES)[:4], 0.99
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--bound", type=float, default=0.2, help="seconds of CPU one mutant may take")
     parser.add_argument("--crashers", type=Path, default=ROOT / "build" / "crashers")
     parser.add_argument("--kills", type=int, default=200, help="rounds of kill -9")
+    parser.add_argument("--tokens", type=int, default=1_000_000, help="tokens of others that are verified")
     parser.add_argument("--cuts", type=int, default=100, help="power cuts, in tens")
     parser.add_argument("--rounds", type=int, default=5, help="times that each trouble of the store comes")
     args = parser.parse_args()
@@ -66,6 +68,7 @@ def serving(args: argparse.Namespace) -> Iterable[str]:
         "powercut": partial(soaking.powercuts, args.cuts),
         "faults": partial(soaking.troubles, args.rounds),
         "flood": soaking.floods,
+        "tokens": partial(token_soaking.tokens, args.tokens, args.seed),
         "pop3": partial(pop3_soaking.kills, args.kills // 5),
     }
     for name, part in parts.items():
