@@ -15,7 +15,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsn_processor.canonical import canonical_address
+from dsn_processor.canonical import canonical_address, reference
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
@@ -355,6 +355,7 @@ def events_of(reading: Reading, mail: str, received_at: datetime) -> tuple[NewEv
                 occurred_at=_occurred_at(recipient, parsed, received_at),
                 recipient=recipient,
                 verdict=verdict,
+                about=reference(returned),
             )
         )
     return tuple(events)

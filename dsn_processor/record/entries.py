@@ -26,7 +26,7 @@ class NewMessage(NamedTuple):
 
 class NewEvent(NamedTuple):
     """One recipient of a report, to be stored. ``canonical`` is the address to look up by. ``correlation`` is None where
-    nobody held it against what was sent.
+    nobody held it against what was sent. ``about`` is the ``reference`` of the Message-ID that came back, or 0.
     """
 
     identity: str
@@ -36,6 +36,7 @@ class NewEvent(NamedTuple):
     recipient: RecipientReport
     verdict: Verdict | None
     correlation: Correlation | None = None
+    about: int = 0
 
 
 class NewReport(NamedTuple):

@@ -16,7 +16,18 @@ from dsn_processor.facts import (
     Verdict,
 )
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredEvent, StoredMessage
-from dsn_processor.terms import Action, BounceType, Finding, Kind, Match, MessageState, Reason, Scope, Trust
+from dsn_processor.terms import (
+    Action,
+    BounceType,
+    Finding,
+    Kind,
+    Match,
+    MessageState,
+    Mode,
+    Reason,
+    Scope,
+    Trust,
+)
 
 LOOKUP_LIMIT = 512  # characters of an address that the indexes hold: PostgreSQL allows 2,704 bytes
 
@@ -43,7 +54,7 @@ def message_row(message_id: int, message: NewMessage) -> dict[str, Any]:
     }
 
 
-def report_row(report: NewReport, repeated: int) -> dict[str, Any]:
+def report_row(report: NewReport, repeated: int, mode: Mode = Mode.OBSERVE) -> dict[str, Any]:
     parsed = report.parsed
     return {
         "message_id": report.message_id,
@@ -60,6 +71,7 @@ def report_row(report: NewReport, repeated: int) -> dict[str, Any]:
         "defects": [(defect.code, defect.detail) for defect in parsed.defects] or None,
         "rules": report.rules,
         "repeated": repeated,
+        "mode": mode.value,
     }
 
 
@@ -94,6 +106,7 @@ def event_row(message_id: int, event: NewEvent) -> dict[str, Any]:
         "evidence": ([(item.source, item.text) for item in verdict.evidence] or None) if verdict else None,
         "block": _fields(verdict.block, _BLOCK) if verdict else None,
         "proved_by": None,
+        "about": event.about,
         **correlation_columns(event.correlation or NO_CORRELATION),
     }
 

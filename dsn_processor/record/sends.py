@@ -1,6 +1,7 @@
 """The registry of sends: what went to whom. Written in thousands, asked for a batch of reports at a time."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from dsn_processor.canonical import canonical_address, reference
 from dsn_processor.facts import Send, SentMessage
-from dsn_processor.record.columns import storable
+from dsn_processor.record.columns import storable, storable_json
 from dsn_processor.record.rows import LOOKUP_LIMIT
 
 _ADDRESS = text(
@@ -61,9 +62,15 @@ _LAST = text("SELECT max(id) FROM (SELECT id FROM sent_mail WHERE id > :after OR
 _DROP = text("DELETE FROM sent_mail WHERE id IN (SELECT value FROM json_each(:ids))")
 _DROP_ADDRESSES = text(
     "DELETE FROM sent_address WHERE id IN (SELECT value FROM json_each(:ids)) AND NOT mailing_list "
-    "AND NOT EXISTS (SELECT 1 FROM sent_mail WHERE address_id = sent_address.id)"
+    "AND NOT EXISTS (SELECT 1 FROM sent_mail WHERE address_id = sent_address.id) RETURNING address"
 )
 
+_DOMAIN = text(
+    "INSERT INTO sent_domain (domain, addresses) VALUES (:domain, :addresses) "
+    "ON CONFLICT (domain) DO UPDATE SET addresses = addresses + excluded.addresses"
+)
+
+_Label = tuple[str | None, str | None, tuple[tuple[str, str], ...]]  # stream, campaign, tags
 _NO_LABEL = json.dumps([None, None, []])
 
 
@@ -82,16 +89,17 @@ def add(connection: Connection, sends: Sequence[Send]) -> int:
     if not sends:
         return 0
     addresses = _address_ids(connection, sends)
-    words = {send: _words(send) for send in sends}
-    connection.execute(_LABEL, [{"words": one} for one in dict.fromkeys(words.values())])
-    known = connection.execute(_LABEL_IDS, _json(wanted=list(set(words.values()))))
-    labels = {row.words: row.id for row in known}
+    words = {label: _words(label) for label in set(map(_label, sends))}
+    connection.execute(_LABEL, [{"words": one} for one in words.values()])
+    known = connection.execute(_LABEL_IDS, _json(wanted=list(words.values())))
+    ids = {row.words: row.id for row in known}
+    labels = {label: ids[one] for label, one in words.items()}
     rows = [
         {
             "reference": reference(send.message_id),
             "address": addresses[_lookup(send.recipient)],
             "message_id": storable(send.message_id),
-            "label": labels[words[send]],
+            "label": labels[_label(send)],
             "sent_at": _seconds(send.sent_at),
         }
         for send in sends
@@ -157,7 +165,8 @@ def drop_older(connection: Connection, before: datetime, *, after: int = 0, limi
     rows = connection.execute(_OLDEST, {**given, "before": _seconds(before)}).all()
     if rows:
         connection.execute(_DROP, _json(ids=[row.id for row in rows]))
-        connection.execute(_DROP_ADDRESSES, _json(ids=list({row.address_id for row in rows})))
+        gone = connection.scalars(_DROP_ADDRESSES, _json(ids=list({row.address_id for row in rows})))
+        _count_domains(connection, gone.all(), -1)
     return len(rows), last
 
 
@@ -182,8 +191,17 @@ def _address_ids(connection: Connection, sends: Iterable[Send]) -> dict[str, int
     ]
     if new:
         connection.execute(_ADDRESS, new)
+        _count_domains(connection, (one for one in lists if one not in known), 1)
         known |= _known_ids(connection, lists.keys() - known.keys())
     return known
+
+
+def _count_domains(connection: Connection, addresses: Iterable[str], sign: int) -> None:
+    """Keep how many addresses of each domain there are."""
+    found = Counter(address.rpartition("@")[2] for address in addresses)
+    rows = [{"domain": domain, "addresses": sign * number} for domain, number in found.items()]
+    if rows:
+        connection.execute(_DOMAIN, rows)
 
 
 def _known_ids(connection: Connection, addresses: Iterable[str]) -> dict[str, int]:
@@ -195,17 +213,12 @@ def _lookup(address: str) -> str:
     return storable(canonical_address(address))[:LOOKUP_LIMIT]
 
 
-def _words(send: Send) -> str:
-    if not (send.stream or send.campaign or send.tags):
-        return _NO_LABEL
-    return json.dumps(
-        [
-            send.stream and storable(send.stream),
-            send.campaign and storable(send.campaign),
-            [[storable(name), storable(value)] for name, value in send.tags],
-        ],
-        ensure_ascii=False,
-    )
+def _label(send: Send) -> _Label:
+    return send.stream, send.campaign, send.tags
+
+
+def _words(label: _Label) -> str:
+    return json.dumps(storable_json(label), ensure_ascii=False)
 
 
 def _send(row: Any) -> Send:

@@ -9,9 +9,11 @@ from typing import Self
 
 from sqlalchemy.engine import Connection
 
+from dsn_processor.canonical import canonical_address
 from dsn_processor.errors import StoreMovedError
 from dsn_processor.facts import Envelope, Send, SentMessage
 from dsn_processor.record import mailboxes, queries, schema, sends, sqlite, writing
+from dsn_processor.record.addresses import Addresses
 from dsn_processor.record.changes import Changes, compare
 from dsn_processor.record.entries import (
     AccountStatus,
@@ -28,6 +30,7 @@ from dsn_processor.record.entries import (
     StoredReport,
 )
 from dsn_processor.record.faults import told
+from dsn_processor.record.rows import LOOKUP_LIMIT
 from dsn_processor.record.sends import SendStats
 from dsn_processor.terms import Kind, MessageState
 
@@ -50,6 +53,7 @@ class Store:
         self._path = path.absolute()
         self._inode = sqlite.inode(self._path)
         self.name = str(path)
+        self.addresses = Addresses(connection, self._reading)
 
     @classmethod
     def open(cls, url: str, *, wait: float = 5.0, readonly: bool = False, again: bool = False) -> Self:
@@ -99,9 +103,13 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; on disk when the block has ended, and in the file that others find under its name."""
+        """All or nothing; on disk when the block has ended, and in the file that others find under its name. What it means
+        for addresses is part of it.
+        """
+        self.addresses.forget()
         with told(self.name), self._connection.begin():
             yield
+            self.addresses.settle()
             if sqlite.inode(self._path) != self._inode:
                 raise StoreMovedError(
                     f"{self.name} was moved, removed or replaced while in use; nothing of the last step was stored: "
@@ -121,14 +129,18 @@ class Store:
         """Store reports with their events. An event that is there already is left out; returns the identities of
         the events that were added. An identity that two reports share goes to the first.
         """
-        return writing.add_reports(self._connection, reports)
+        modes = self.addresses.modes([report.message_id for report in reports])
+        added = writing.add_reports(self._connection, reports, modes)
+        self.addresses.came(reports, modes, added)
+        return added
 
     def replace_report(self, report: NewReport) -> None:
         """Put today's answer in place of an older one, and count the mail as processed. The event of a recipient who
         was there before keeps its id and its trust. An event is the first mail's to tell it: one that a later mail
         held moves here.
         """
-        writing.replace_report(self._connection, report)
+        self.addresses.leaves(report)
+        writing.replace_report(self._connection, report, self.addresses.mode_kept(report.message_id))
 
     def compare(self, stored: StoredReport, new: NewReport) -> Changes:
         """What ``new`` would change in ``stored``; its events are those that no other mail holds."""
@@ -178,7 +190,10 @@ class Store:
 
     def strengthen(self, message_id: int, events: Sequence[NewEvent]) -> set[str]:
         """Where this mail proves more of events that others brought before, keep its proof. Returns their identities."""
-        return writing.strengthen(self._connection, message_id, events)
+        concerned: set[str] = set()
+        changed = writing.strengthen(self._connection, message_id, events, concerned)
+        self.addresses.touch(concerned)
+        return changed
 
     def add_sends(self, sent: Sequence[Send]) -> int:
         """Register mails that were sent. Returns how many were new."""
@@ -188,7 +203,9 @@ class Store:
         """Note that mails were delivered, at their ``delivered_at``; those that nobody registered are taken in. Returns for
         how many that was news.
         """
-        return sends.deliver(self._connection, delivered)
+        new = sends.deliver(self._connection, delivered)
+        self.addresses.delivered({canonical_address(send.recipient)[:LOOKUP_LIMIT] for send in delivered})
+        return new
 
     def drop_sends(self, before: datetime, *, after: int = 0, limit: int) -> tuple[int, int]:
         """Forget mails sent before that time, among the first ``limit`` beyond the id ``after``. Returns how many went, and

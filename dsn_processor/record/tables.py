@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, text
 from sqlmodel import Field, SQLModel
 
 from dsn_processor.record.columns import SafeJSON, SafeText, UtcDateTime
-from dsn_processor.terms import MessageState, Trust
+from dsn_processor.terms import MessageState, Mode, Trust
 
 #: Constraint names told, so that a migration can name them on every database.
 metadata = MetaData(
@@ -48,7 +48,7 @@ class Message(Table, table=True):
 
 class Report(Table, table=True):
     """What a mail as a whole says of itself. ``rules`` names the parser and rules that read it; ``repeated`` counts
-    the recipients whose event another mail had brought already.
+    the recipients whose event another mail had brought already. ``mode`` is what it may change.
     """
 
     __tablename__ = "report"
@@ -72,11 +72,12 @@ class Report(Table, table=True):
     defects: list[Any] | None = Field(default=None, sa_type=SafeJSON)
     rules: str = Field(max_length=64)
     repeated: int = 0
+    mode: str = Field(default=Mode.OBSERVE, max_length=16, sa_column_kwargs={"server_default": "observe"})
 
 
 class RecipientEvent(Table, table=True):
     """What happened to one recipient, the verdict on it, and how it is tied to what we sent: ``proved_by`` is the mail that
-    says so, where it is another than the one that told of it first.
+    says so, where it is another than the one that told of it first. ``about`` is a hash of the Message-ID that came back.
     """
 
     __tablename__ = "recipient_event"
@@ -123,6 +124,7 @@ class RecipientEvent(Table, table=True):
     campaign: str | None = Field(default=None, sa_type=SafeText)
     tags: list[Any] | None = Field(default=None, sa_type=SafeJSON)
     findings: list[str] | None = Field(default=None, sa_type=SafeJSON)
+    about: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class Counter(Table, table=True):
@@ -215,3 +217,128 @@ class SentMail(Table, table=True):
     label_id: int | None = None
     sent_at: int
     delivered_at: int | None = None
+
+
+class SentDomain(Table, table=True):
+    """How many addresses of a domain we mailed."""
+
+    __tablename__ = "sent_domain"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    domain: str = Field(primary_key=True, sa_type=SafeText)
+    addresses: int
+
+
+class Attempt(Table, table=True):
+    """Where several reports tell the same of one recipient: when each says that it was tried, and how far it is proven."""
+
+    __tablename__ = "attempt"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    identity: str = Field(primary_key=True, max_length=64)
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    trust: str = Field(primary_key=True, max_length=16)
+
+
+class AddressState(Table, table=True):
+    """What is known of an address in short (policy/fold.py). One of which nothing counts has no row."""
+
+    __tablename__ = "address_state"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    address: str = Field(primary_key=True, sa_type=SafeText)
+    domain: str = Field(sa_type=SafeText)
+    deliverability: str = Field(max_length=16)
+    strikes: float
+    messages: int
+    first_strike_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_strike_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_success_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reason: str | None = Field(default=None, max_length=32)
+    capped: bool = False
+
+
+class Suppression(Table, table=True):
+    """Why an address gets no mail. ``hour`` and ``domain``, or ``hour`` and ``remote_mta``, tell the wave that it is in."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (
+        Index(None, "domain", "hour", sqlite_where=text("guarded AND NOT proposed")),
+        Index(None, "remote_mta", "hour", sqlite_where=text("guarded AND NOT proposed")),
+        {"sqlite_with_rowid": False},
+    )
+
+    address: str = Field(primary_key=True, sa_type=SafeText)
+    kind: str = Field(primary_key=True, max_length=16)
+    proposed: bool = False
+    held: bool = False
+    at: datetime = Field(sa_type=UtcDateTime)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reason: str = Field(sa_type=SafeText)
+    cause: str = Field(max_length=64)
+    tier: int = 1
+    author: str = Field(default="", sa_type=SafeText)
+    guarded: bool = False
+    domain: str = Field(sa_type=SafeText)
+    remote_mta: str = Field(default="", sa_type=SafeText)
+    hour: int
+
+
+class Wave(Table, table=True):
+    """Many addresses of one domain, or refused by one server, that would be suppressed within an hour. ``decision`` is ""
+    while somebody is to look at it; then released or undone.
+    """
+
+    __tablename__ = "wave"
+
+    name: str = Field(primary_key=True, sa_type=SafeText)
+    kind: str = Field(max_length=16)
+    subject: str = Field(sa_type=SafeText)
+    hour: int
+    addresses: int
+    decision: str = Field(default="", max_length=16)
+
+
+class ManualAct(Table, table=True):
+    """What somebody did to an address, and why."""
+
+    __tablename__ = "manual_act"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    address: str = Field(index=True, sa_type=SafeText)
+    at: datetime = Field(sa_type=UtcDateTime)
+    act: str = Field(max_length=16)
+    kind: str | None = Field(default=None, max_length=16)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    author: str = Field(sa_type=SafeText)
+    reason: str = Field(sa_type=SafeText)
+
+
+class Audit(Table, table=True):
+    """What changed about an address, when, by whom and why: rows are added, never changed. ``cause`` is an event's identity."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    author: str = Field(sa_type=SafeText)
+    action: str = Field(max_length=16)
+    address: str = Field(index=True, sa_type=SafeText)
+    reason: str = Field(sa_type=SafeText)
+    cause: str | None = Field(default=None, max_length=64)
+    before: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+    after: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+
+
+class Alert(Table, table=True):
+    """Something for a person to look at: refusals of one kind in a day, counted; raised where they are many."""
+
+    __tablename__ = "alert"
+
+    name: str = Field(primary_key=True, sa_type=SafeText)
+    kind: str = Field(max_length=16)
+    subject: str = Field(sa_type=SafeText)
+    number: int
+    raised_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,9 +1,10 @@
 """The statements that write: lists of rows through Core, inside the transaction that the store has begun."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Update, bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import NO_CORRELATION, Envelope
@@ -11,8 +12,9 @@ from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
 from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
 from dsn_processor.record.rows import correlation_columns, event_row, message_row, report_row
 from dsn_processor.record.tables import metadata
-from dsn_processor.terms import MessageState, Trust
+from dsn_processor.terms import Kind, MessageState, Mode, Trust
 
+_attempt = metadata.tables["attempt"]
 _counter = metadata.tables["counter"]
 _event = metadata.tables["recipient_event"]
 _message = metadata.tables["message"]
@@ -32,8 +34,15 @@ _UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
 _RELEASE = _ONE.values(state=MessageState.RECEIVED.value, attempts=0, last_error=None)
 _CORRELATION = [_event.c.proved_by, *(_event.c[name] for name in correlation_columns(NO_CORRELATION))]
 _KEPT = [_event.c.id, _event.c.canonical, *_CORRELATION]
-_STORED_TRUST = select(_event.c.id, _event.c.identity, _event.c.message_id, _event.c.trust).where(
-    WITH_IDENTITY
+_STORED_TRUST = select(
+    *(_event.c[name] for name in ("id", "identity", "message_id", "trust", "canonical", "mailed_address"))
+).where(WITH_IDENTITY)
+_NOTE = insert_or(_attempt).on_conflict_do_nothing()
+_NOTE_FIRST = _NOTE.from_select(
+    ["identity", "at", "trust"],
+    select(_event.c.identity, _event.c.occurred_at, _event.c.trust).where(
+        WITH_IDENTITY, ~exists().where(_attempt.c.identity == _event.c.identity)
+    ),
 )
 _TRUST = list(Trust)
 _PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
@@ -48,21 +57,46 @@ def add_messages(connection: Connection, messages: Sequence[NewMessage]) -> list
     return list(ids)
 
 
-def add_reports(connection: Connection, reports: Sequence[NewReport]) -> set[str]:
+def add_reports(connection: Connection, reports: Sequence[NewReport], modes: Mapping[int, Mode]) -> set[str]:
+    """``modes`` are those of the mails by their ids."""
     if not reports:
         return set()
     seen = stored_identities(connection, [event.identity for report in reports for event in report.events])
-    report_rows, event_rows = [], []
+    report_rows, event_rows, again = [], [], []
     for report in reports:
         fresh = _first_of_each(report.events, seen)
-        report_rows.append(report_row(report, len(report.events) - len(fresh)))
+        if len(fresh) < len(report.events):
+            first = set(map(id, fresh))
+            again += [event for event in report.events if id(event) not in first]
+        report_rows.append(report_row(report, len(report.events) - len(fresh), modes[report.message_id]))
         event_rows += [event_row(report.message_id, event) for event in fresh]
     connection.execute(_ADD_REPORTS, report_rows)
     _insert_events(connection, event_rows)
+    _note_attempts(connection, again)
     return {row["identity"] for row in event_rows}
 
 
-def replace_report(connection: Connection, report: NewReport) -> None:
+def _note_attempts(connection: Connection, events: Sequence[NewEvent]) -> None:
+    """Reports that tell what others told before: perhaps of another attempt at the same message. With the first of them
+    what was there before is noted as well.
+    """
+    failed = {event.identity: event for event in events if event.kind is Kind.FAILED}
+    for part in parts(list(failed)):
+        connection.execute(_NOTE_FIRST, {"identities": part})
+    rows = [
+        {
+            "identity": event.identity,
+            "at": event.occurred_at,
+            "trust": (event.correlation or NO_CORRELATION).trust.value,
+        }
+        for event in events
+        if event.kind is Kind.FAILED
+    ]
+    if rows:
+        connection.execute(_NOTE, rows)
+
+
+def replace_report(connection: Connection, report: NewReport, mode: Mode) -> None:
     mine = _event.c.message_id == report.message_id
     kept: dict[str, list[Any]] = {}
     before = select(*_KEPT).where(mine).order_by(_event.c.id)
@@ -81,13 +115,16 @@ def replace_report(connection: Connection, report: NewReport) -> None:
             row["id"] = first.id
             if event.correlation is None or first.proved_by is not None:
                 row.update((column.name, getattr(first, column.name)) for column in _CORRELATION)
-    connection.execute(_ADD_REPORTS, [report_row(report, len(report.events) - len(fresh))])
+    connection.execute(_ADD_REPORTS, [report_row(report, len(report.events) - len(fresh), mode)])
     _insert_events(connection, [row for row in rows if "id" in row])
     _insert_events(connection, [row for row in rows if "id" not in row])
     set_state(connection, report.message_id, MessageState.PROCESSED, None)
 
 
-def strengthen(connection: Connection, message_id: int, events: Sequence[NewEvent]) -> set[str]:
+def strengthen(
+    connection: Connection, message_id: int, events: Sequence[NewEvent], concerned: set[str]
+) -> set[str]:
+    """``concerned`` gets the addresses that the events were about, and are now."""
     proofs = {
         event.identity: event.correlation
         for event in events
@@ -102,6 +139,7 @@ def strengthen(connection: Connection, message_id: int, events: Sequence[NewEven
                 values = {**correlation_columns(correlation), "proved_by": message_id}
                 connection.execute(update(_event).where(_event.c.id == row.id).values(values))
                 changed.add(row.identity)
+                concerned |= {row.mailed_address or row.canonical, values["mailed_address"] or row.canonical}
     return changed
 
 

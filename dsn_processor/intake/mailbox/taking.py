@@ -77,7 +77,9 @@ class Taker:
         batch = []
         for mail, key in zip(mails, keys, strict=True):
             source = (
-                f"{self._options.name}/{folder}#{mail.uid}" if folder else f"{self._options.name}#{mail.uid}"
+                f"imap:{self._options.name}/{folder}#{mail.uid}"
+                if folder
+                else f"pop3:{self._options.name}#{mail.uid}"
             )
             envelope = envelope_of(mail.raw, self._options.recipient_headers)
             unread = Unread(InboundMessage(mail.raw, source, envelope, mail.truncated), key, now)

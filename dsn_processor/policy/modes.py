@@ -1,0 +1,41 @@
+"""Which reports may change an address, by where they came from; and why."""
+
+from typing import NamedTuple
+
+from dsn_processor.policy.options import SOURCES, PolicyOptions
+from dsn_processor.terms import Mode
+
+_AUTO = "auto"
+
+
+class Chosen(NamedTuple):
+    """``why`` is a clause; ``change`` is the line of the configuration that makes it another."""
+
+    mode: Mode
+    why: str
+    change: str
+
+
+def way_of(source: str) -> str:
+    """One of SOURCES, for what a mail's ``source`` says."""
+    way = source.partition(":")[0]
+    return way if way in SOURCES else "files"
+
+
+def mode_of(way: str, options: PolicyOptions, *, proving: bool) -> Chosen:
+    """The mode for mails that come one way. ``proving``: there is a key, or something registered that was sent."""
+    for text in options.modes:
+        name, _, mode = text.partition("=")
+        if name == way and mode != _AUTO:
+            return Chosen(Mode(mode), "so configured for this source", f'[policy] modes = ["{way}=..."]')
+    if options.mode != _AUTO:
+        return Chosen(Mode(options.mode), "so configured", '[policy] mode = "..."')
+    if proving:
+        return Chosen(Mode.STRICT, "reports can be proven by key or registry", '[policy] mode = "open"')
+    if way == "files":
+        return Chosen(Mode.OPEN, "whoever replays files answers for them", '[policy] mode = "observe"')
+    return Chosen(
+        Mode.OBSERVE,
+        "anybody can send a report here, and without key or registry none can be proven",
+        f'[policy] modes = ["{way}=open"]',
+    )

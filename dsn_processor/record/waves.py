@@ -1,0 +1,173 @@
+"""Waves of suppressions: counted by domain and hour, and by server and hour; held, released, undone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from dsn_processor.policy.guard import is_wave, name_of
+from dsn_processor.policy.options import PolicyOptions
+
+_COUNTED = "guarded AND NOT proposed"
+_MANY_BLOCKS = 50  # refusals of one kind in a day that a person should hear of
+
+_COLUMNS = {"domain": "domain", "mx": "remote_mta"}
+_COUNT = {
+    kind: text(f"SELECT count(*) FROM suppression WHERE {_COUNTED} AND {column} = :subject AND hour = :hour")  # noqa: S608
+    for kind, column in _COLUMNS.items()
+}
+_ADDRESSES = {
+    kind: text(f"SELECT address FROM suppression WHERE {_COUNTED} AND {column} = :subject AND hour = :hour")  # noqa: S608
+    for kind, column in _COLUMNS.items()
+}
+_DOMAINS = text(
+    f"SELECT DISTINCT domain FROM suppression WHERE {_COUNTED} AND remote_mta = :subject AND hour = :hour"  # noqa: S608
+)
+# Of two waves that a suppression is in, one released is enough.
+_IN_WAVE = """EXISTS (SELECT 1 FROM wave WHERE decision = '{}' AND wave.hour = suppression.hour AND (
+    (wave.kind = 'domain' AND wave.subject = suppression.domain)
+    OR (wave.kind = 'mx' AND wave.subject = suppression.remote_mta)))"""
+_HELD = f"({_IN_WAVE.format('')} AND NOT {_IN_WAVE.format('released')})"
+_HOLD = {
+    kind: text(
+        f"UPDATE suppression SET held = NOT held WHERE {_COUNTED} AND {column} = :subject AND hour = :hour AND held != {_HELD}"  # noqa: S608
+    )
+    for kind, column in _COLUMNS.items()
+}
+_KNOWN = text("SELECT coalesce(sum(addresses), 0) FROM sent_domain WHERE domain = :domain")
+_MET = text("SELECT count(DISTINCT canonical) FROM recipient_event WHERE domain = :domain")
+_KEEP = text(
+    "INSERT INTO wave (name, kind, subject, hour, addresses, decision) VALUES (:name, :kind, :subject, :hour, :addresses, '') "
+    "ON CONFLICT (name) DO UPDATE SET addresses = excluded.addresses"
+)
+_FORGET = text("DELETE FROM wave WHERE name = :name AND decision = ''")
+_DECIDE = text("UPDATE wave SET decision = :decision WHERE name = :name")
+_LIST = text(
+    "SELECT wave.*, (SELECT count(*) FROM suppression WHERE held AND suppression.hour = wave.hour AND guarded AND NOT proposed "
+    "AND CASE wave.kind WHEN 'domain' THEN suppression.domain ELSE suppression.remote_mta END = wave.subject) "
+    "FROM wave ORDER BY hour DESC, name"
+)
+_SET_ALERT = text(
+    "INSERT INTO alert (name, kind, subject, number) VALUES (:name, :kind, :subject, :number) "
+    "ON CONFLICT (name) DO UPDATE SET number = excluded.number"
+)
+_ALERT = text(
+    "INSERT INTO alert (name, kind, subject, number) VALUES (:name, :kind, :subject, :number) "
+    "ON CONFLICT (name) DO UPDATE SET number = number + excluded.number"
+)
+_RAISE = text(
+    "UPDATE alert SET raised_at = :now WHERE name = :name AND raised_at IS NULL AND number > :least"
+)
+_ALERTS = text(
+    "SELECT name, kind, subject, number, raised_at FROM alert WHERE raised_at IS NOT NULL ORDER BY raised_at DESC"
+)
+
+
+class Wave(NamedTuple):
+    """``subject`` is a domain, or a server (``kind`` mx). ``decision`` is "" where somebody is to look at it; ``held`` of its
+    ``addresses`` wait for that.
+    """
+
+    name: str
+    kind: str
+    subject: str
+    hour: int
+    addresses: int
+    decision: str
+    held: int
+
+
+class Alert(NamedTuple):
+    """Something for a person to look at: what, about whom, how often."""
+
+    name: str
+    kind: str
+    subject: str
+    number: int
+    raised_at: datetime
+
+
+def watch(connection: Connection, rows: Iterable[Mapping[str, Any]], options: PolicyOptions) -> None:
+    """See whether the hours that these suppressions are in hold too many."""
+    touched = set()
+    for row in rows:
+        if row["guarded"] and not row["proposed"]:
+            touched.add(("domain", row["domain"], row["hour"]))
+            if row["remote_mta"]:
+                touched.add(("mx", row["remote_mta"], row["hour"]))
+    for kind, subject, hour in sorted(touched):
+        _weigh(connection, kind, subject, hour, options)
+    for kind, subject, hour in sorted(touched):
+        connection.execute(_HOLD[kind], {"subject": subject, "hour": hour})
+
+
+def _weigh(connection: Connection, kind: str, subject: str, hour: int, options: PolicyOptions) -> None:
+    where = {"subject": subject, "hour": hour}
+    name = name_of(kind, subject, hour)
+    number = connection.scalar(_COUNT[kind], where) or 0
+    if number <= options.wave_least or not is_wave(number, _known(connection, kind, where), options):
+        connection.execute(_FORGET, {"name": name})
+        return
+    connection.execute(_KEEP, {"name": name, "kind": kind, **where, "addresses": number})
+    if kind == "domain":  # its server's wave is the same trouble
+        words = {"name": name, "kind": "suppressions_held", "subject": subject, "number": number}
+        connection.execute(_SET_ALERT, words)
+        _raise(connection, name, 0)
+
+
+def _known(connection: Connection, kind: str, where: Mapping[str, Any]) -> int:
+    """How many addresses there are: those mailed, where that is told, else those that were reported."""
+    domains: Sequence[str] = [where["subject"]]
+    if kind == "mx":
+        domains = connection.scalars(_DOMAINS, where).all()
+    found = 0
+    for domain in domains:
+        given = {"domain": domain}
+        found += connection.scalar(_KNOWN, given) or connection.scalar(_MET, given) or 0
+    return found
+
+
+def count_blocks(connection: Connection, blocks: Mapping[tuple[str, str], int]) -> None:
+    """Count refusals of us by what they are about, a listed IP or a reason, and by the day. A person should hear of many."""
+    for (subject, day), number in blocks.items():
+        name = f"blocks:{subject}@{day}"
+        words = {"name": name, "kind": "blocks", "subject": subject, "number": number}
+        connection.execute(_ALERT, words)
+        _raise(connection, name, _MANY_BLOCKS)
+
+
+def _raise(connection: Connection, name: str, least: int) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    connection.execute(_RAISE, {"name": name, "least": least, "now": now.isoformat(" ", "microseconds")})
+
+
+def find(connection: Connection, name: str) -> Wave | None:
+    return next((wave for wave in waves(connection) if wave.name == name), None)
+
+
+def decide(connection: Connection, wave: Wave, decision: str) -> list[str]:
+    """Settle a wave: released or undone. Returns the addresses in it."""
+    where = {"subject": wave.subject, "hour": wave.hour}
+    addresses = list(connection.scalars(_ADDRESSES[wave.kind], where))
+    connection.execute(_DECIDE, {"name": wave.name, "decision": decision})
+    connection.execute(_HOLD[wave.kind], where)
+    return addresses
+
+
+def waves(connection: Connection) -> list[Wave]:
+    return [Wave(*row) for row in connection.execute(_LIST)]
+
+
+def alerts(connection: Connection) -> list[Alert]:
+    return [
+        Alert(
+            row.name,
+            row.kind,
+            row.subject,
+            row.number,
+            datetime.fromisoformat(row.raised_at).replace(tzinfo=UTC),
+        )
+        for row in connection.execute(_ALERTS)
+    ]

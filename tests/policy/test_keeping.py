@@ -1,0 +1,294 @@
+"""Addresses in the store: derived in the transaction that brings an event, the same in any order and after a rebuild."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from dsn_processor import pipeline
+from dsn_processor.bulk import take
+from dsn_processor.facts import Envelope, InboundMessage, Send
+from dsn_processor.policy.options import PolicyOptions
+from dsn_processor.reclassify import reclassify
+from dsn_processor.record.addresses import Ruling
+from dsn_processor.record.checking import SuppressionFilter
+from dsn_processor.record.standing import By
+from dsn_processor.record.store import Store
+from dsn_processor.terms import Act, Standing, SuppressionKind
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+ANN = By("ann", "asked")
+FULL = "452 4.2.2 The email account that you tried to reach is over quota"
+LISTED = "550 5.7.1 Service unavailable, client [192.0.2.1] blocked using zen.example"
+TABLES = ("address_state", "suppression", "wave")
+
+
+@pytest.fixture
+def store(url):
+    with Store.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def mail(write_dsn):
+    """A report, its source and its date to choose."""
+
+    def write(number=1, *, source="a.eml", date=None, **kwargs):
+        kwargs.setdefault("returned_id", f"<sent-{number}@example.com>")
+        kwargs.setdefault("diagnostic", "550 5.1.1 User unknown")
+        raw = write_dsn(number=number, **kwargs)
+        if date is not None:
+            raw = raw.replace(b"Date: Fri, 20 Nov 2026 02:40:30 +0000", b"Date: " + date.encode())
+        return InboundMessage(raw, source, Envelope("", ("bounces@example.com",)))
+
+    return write
+
+
+def full(mail, number, **kwargs):
+    return mail(number, status="4.2.2", diagnostic=FULL, **kwargs)
+
+
+def rows(store):
+    with store._connection.begin():
+        return {
+            table: sorted(
+                map(tuple, store._connection.execute(text(f"SELECT * FROM {table}"))),
+                key=repr,
+            )
+            for table in TABLES
+        }
+
+
+def listed(store, now=NOW, **wanted):
+    return list(store.addresses.suppressions(SuppressionFilter(now=now, **wanted)))
+
+
+def test_a_hard_bounce_suppresses_with_its_event(store, mail):
+    take(store, [mail()], now=NOW)
+    [one] = listed(store)
+    assert (one.address, one.kind, one.standing, one.until) == (
+        "bob@example.net",
+        SuppressionKind.BOUNCE,
+        Standing.ACTIVE,
+        None,
+    )
+    assert list(store.addresses.check(["bob@example.net", "eve@example.net"], NOW)) == ["bob@example.net"]
+
+
+def test_old_reports_act_at_their_own_time_clamped_to_receipt(store, mail):
+    take(store, [mail(1, date="Fri, 20 Nov 2020 02:40:30 +0000")], now=NOW)
+    take(store, [mail(2, recipient="eve@example.net", date="Fri, 20 Nov 2099 02:40:30 +0000")], now=NOW)
+    old, clamped = listed(store)
+    assert (old.at, clamped.at) == (datetime(2020, 11, 20, 2, 40, 30, tzinfo=UTC), NOW)
+
+
+def test_a_suppression_ends_by_itself(store, mail):
+    take(store, [full(mail, number) for number in range(5)], now=NOW)
+    at = datetime(2026, 11, 20, 2, 40, 30, tzinfo=UTC)
+    for seconds, standing in ((86_399, Standing.ACTIVE), (86_400, Standing.EXPIRED)):
+        now = at + timedelta(seconds=seconds)
+        assert [one.standing for one in listed(store, now)] == [standing]
+        assert bool(store.addresses.check(["bob@example.net"], now)) == (standing is Standing.ACTIVE)
+
+
+@pytest.mark.parametrize("source", ["smtp:192.0.2.1", "lmtp:unix", "imap:a/INBOX#1", "pop3:a#1", "ingest"])
+def test_what_anybody_can_send_only_proposes(store, mail, source):
+    take(store, [mail(source=source)], now=NOW)
+    assert [one.standing for one in listed(store)] == [Standing.PROPOSED]
+    assert store.addresses.check(["bob@example.net"], NOW) == {}
+    with store.transaction():
+        store.addresses.act(Act.ACCEPT, ["bob@example.net"], ANN, at=NOW)
+    assert [(one.standing, one.author) for one in listed(store)] == [(Standing.ACTIVE, "ann")]
+
+
+def test_with_a_registry_only_what_is_proven_counts(store, mail):
+    with store.transaction():
+        store.add_sends([Send("sent-7@example.com", "bob@example.net", NOW - timedelta(days=2))])
+    take(store, [mail(number) for number in range(1, 4)], now=NOW)
+    assert rows(store) == {table: [] for table in TABLES}
+    take(store, [mail(7)], now=NOW)
+    assert [one.standing for one in listed(store)] == [Standing.ACTIVE]
+
+
+def test_the_same_report_a_thousand_times_is_one_strike(store, mail):
+    for source in ("a.mbox#1", "smtp:192.0.2.1", "imap:a/INBOX#7"):
+        take(store, [full(mail, 1, source=source) for _ in range(334)], now=NOW)
+    assert store.stats().events == 1
+    assert store.addresses.show("bob@example.net", NOW).state["strikes"] == 1.0
+
+
+def test_attempts_at_one_message(store, mail):
+    minutes = (0, 5, 35, 155, 635)
+    mails = [
+        full(
+            mail,
+            n,
+            returned_id="<same@example.com>",
+            date=f"Fri, 20 Nov 2026 {m // 60:02}:{m % 60:02}:00 +0000",
+        )
+        for n, m in enumerate(minutes)
+    ]
+    for one in reversed(mails[1:]):
+        take(store, [one], now=NOW)
+    assert listed(store) == []
+    take(store, [mails[0]], now=NOW)
+    assert [one.reason for one in listed(store)] == ["Every attempt failed: mailbox_full"]
+
+
+def test_deliveries_take_strikes_away(store, mail):
+    store.addresses.ruling = Ruling(PolicyOptions(mode="open"))
+    take(store, [full(mail, number) for number in range(4)], now=NOW)
+    with store.transaction():
+        store.add_deliveries([Send("x@example.com", "bob@example.net", NOW, delivered_at=NOW)])
+    report = store.addresses.show("bob@example.net", NOW)
+    assert report.state["strikes"] == 0.0
+    assert report.state["last_success_at"] == NOW
+
+
+def test_one_blocked_address_of_ours_suppresses_nobody_and_is_told_once(store, mail):
+    blocks = [
+        mail(
+            number,
+            recipient=f"user{number % 5000}@example{number % 7}.net",
+            status="5.7.1",
+            diagnostic=LISTED,
+        )
+        for number in range(10_000)
+    ]
+    for start in range(0, len(blocks), 1000):
+        take(store, blocks[start : start + 1000], now=NOW)
+    assert store.stats().by_type == {"block": 10_000}
+    assert rows(store) == {table: [] for table in TABLES}
+    [alert] = store.addresses.alerts()
+    assert (alert.kind, alert.number) == ("blocks", 10_000)
+
+
+def outage(mail, number=60):
+    return [mail(n, recipient=f"user{n}@example.net") for n in range(number)]
+
+
+def test_a_wave_is_held_released_and_undone(store, mail):
+    take(store, outage(mail, 50), now=NOW)
+    assert {one.standing for one in listed(store)} == {Standing.ACTIVE}
+    take(store, outage(mail, 60), now=NOW)
+    assert [one.standing for one in listed(store)] == [Standing.HELD] * 60
+    assert store.addresses.check([f"user{n}@example.net" for n in range(60)], NOW) == {}
+    [alert] = store.addresses.alerts()
+    assert (alert.subject, alert.number) == ("example.net", 60)
+    assert {wave.name for wave in store.addresses.waves()} == {
+        "example.net@2026-11-20T02",
+        "mx:mx.example.net@2026-11-20T02",
+    }
+    with store.transaction():
+        assert store.addresses.decide_wave("example.net@2026-11-20T02", "released", ANN) == 60
+    assert {one.standing for one in listed(store)} == {Standing.ACTIVE}
+    with store.transaction():
+        assert store.addresses.decide_wave("example.net@2026-11-20T02", "undone", ANN) == 60
+    assert listed(store) == []
+
+
+def test_a_large_domain_has_a_large_limit(store, mail):
+    store.addresses.ruling = Ruling(PolicyOptions(mode="open"))
+    with store.transaction():
+        store.add_sends([Send(f"{n}@example.com", f"u{n}@example.net", NOW) for n in range(3000)])
+    take(store, outage(mail, 60), now=NOW)
+    assert {one.standing for one in listed(store)} == {Standing.ACTIVE}
+    take(store, outage(mail, 62), now=NOW)
+    assert {one.standing for one in listed(store)} == {Standing.HELD}
+
+
+def test_reclassify_and_the_audit_log(store, mail, monkeypatch):
+    take(store, [mail()], now=NOW)
+    changed = pipeline.read
+
+    def soft(*args):
+        reading = changed(*args)
+        verdict = reading.verdicts[0]._replace(confidence=0.5)
+        return reading._replace(verdicts=(verdict,))
+
+    monkeypatch.setattr("dsn_processor.reclassify.read", soft)
+    assert all(one.error is None for one in reclassify(store, apply=True))
+    assert listed(store) == []
+    report = store.addresses.show("bob@example.net", NOW)
+    assert [entry.action for entry in report.audit] == ["suppress", "lift"]
+    assert report.audit[1].before["reason"] == "Hard bounce: user_unknown"
+    assert report.state["strikes"] == 1.0
+
+
+def test_what_people_do_is_kept_with_why(store):
+    with store.transaction():
+        store.addresses.act(Act.ADD, ["bob@example.net"], ANN, kind=SuppressionKind.MANUAL, at=NOW)
+    with store.transaction():
+        store.addresses.act(Act.REMOVE, ["bob@example.net"], By("eve", "mistake"), at=NOW)
+    assert listed(store) == []
+    audit = store.addresses.show("bob@example.net", NOW).audit
+    assert [(one.author, one.action, one.reason) for one in audit] == [
+        ("ann", "suppress", "asked"),
+        ("eve", "lift", "mistake"),
+    ]
+
+
+def test_a_transaction_that_fails_changes_no_address(store, mail, monkeypatch):
+    def broken(*_):
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dsn_processor.record.standing.fold", broken)
+        [outcome] = take(store, [mail()], now=NOW)
+        assert outcome.error is not None
+    assert rows(store) == {table: [] for table in TABLES}
+
+
+def test_an_address_with_many_events_is_folded_from_the_newest(store, mail, monkeypatch):
+    monkeypatch.setattr("dsn_processor.record.standing._NEWEST", 3)
+    take(store, [full(mail, n, date=f"Fri, 20 Nov 2026 02:{n:02}:30 +0000") for n in range(10)], now=NOW)
+    state = store.addresses.show("bob@example.net", NOW).state
+    assert (state["capped"], state["strikes"]) == (True, 3.0)
+
+
+MAILS = st.lists(
+    st.tuples(
+        st.integers(1, 6),  # message
+        st.sampled_from(["bob@example.net", "eve@example.net", "ann@example.org"]),
+        st.sampled_from(["hard", "full", "block", "delayed"]),
+        st.integers(1, 28),  # day
+        st.sampled_from(["a.eml", "smtp:192.0.2.1"]),
+    ),
+    max_size=14,
+    unique_by=lambda one: one[:3],
+)
+
+
+def written(mail, what):
+    number, recipient, kind, day, source = what
+    more = {
+        "hard": {},
+        "full": {"status": "4.2.2", "diagnostic": FULL},
+        "block": {"status": "5.7.1", "diagnostic": LISTED},
+        "delayed": {"status": "4.2.2", "diagnostic": FULL, "action": "delayed"},
+    }[kind]
+    date = f"{day:02} Oct 2026 02:40:30 +0000"
+    return mail(number, recipient=recipient, source=source, date=date, **more)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MAILS, st.randoms(use_true_random=False), st.integers(1, 5))
+def test_any_order_any_portions_twice_and_rebuilt(tmp_path_factory, mail, what, chance, size):
+    mails = [written(mail, one) for one in what]
+    options = PolicyOptions(wave_least=1, strikes=2.0)
+    found = []
+    for order in (mails, chance.sample(mails, len(mails)), [*mails, *mails]):
+        with Store.open(f"sqlite:///{tmp_path_factory.mktemp('s')}/a.db") as store:
+            store.addresses.ruling = Ruling(options)
+            for start in range(0, len(order), size):
+                take(store, order[start : start + size], now=NOW)
+            found.append(rows(store))
+            with store.transaction():
+                assert store.addresses.rebuild(By()) == 0
+                for table in TABLES:
+                    store._connection.execute(text(f"DELETE FROM {table}"))
+                store.addresses.rebuild(By())
+            found.append(rows(store))
+    assert all(one == found[0] for one in found)
