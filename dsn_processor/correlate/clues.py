@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from dsn_processor.canonical import bare_id, canonical_address, reference
@@ -87,14 +88,17 @@ def _delivered_to(raw: bytes) -> Iterator[str]:
 
 def _values(raw: bytes, header: str) -> Iterator[str]:
     """The values of our own header, in the returned message, most likely."""
-    wanted = re.compile(
-        rb"(?:\A|\n)" + re.escape(header.encode()) + rb"[ \t]*:([^\r\n]{1,998})", re.IGNORECASE
-    )
-    for number, value in enumerate(wanted.finditer(raw, 0, _SEARCHED)):
+    for number, value in enumerate(_field(header).finditer(raw, 0, _SEARCHED)):
         if number == _IDS:
             return
         if found := bare_id(value[1].decode("utf-8", "replace")):
             yield found
+
+
+@lru_cache(maxsize=4)
+def _field(name: str) -> re.Pattern[bytes]:
+    """Begins with the line end, so that the search hops from line to line: a returned message does not come first."""
+    return re.compile(rb"\n" + re.escape(name.encode()) + rb"[ \t]*:([^\r\n]{1,998})", re.IGNORECASE)
 
 
 def _named(to: str) -> Iterator[str]:

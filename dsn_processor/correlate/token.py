@@ -31,8 +31,9 @@ SECRET_LENGTH = 16  # characters at least
 _EPOCH = date(1970, 1, 1)
 _SIGNED, _MAC = 20, 10  # bytes
 _TOKEN_LABEL, _RECIPIENT_LABEL = b"dsn-processor token 1\0", b"dsn-processor recipient 1\0"
-# A letter or digit before it would make it the end of another word. "=", as SRS and BATV write, parts words, too.
-_SHAPE = pattern(rb"(?<![A-Za-z0-9])[tT]1[A-Za-z2-7]{48}(?![A-Za-z0-9])")
+# A letter or digit before it would make it the end of another word, but to look back there would keep the search from
+# hopping. "=", as SRS and BATV write, parts words, too.
+_SHAPE = pattern(rb"[tT]1[A-Za-z2-7]{48}(?![A-Za-z0-9])")
 _MOST = 100  # tokens looked at in one mail
 _SEARCHED = 2**20  # bytes of a mail in which tokens are looked for
 
@@ -131,6 +132,8 @@ def shaped(texts: Iterable[bytes]) -> list[str]:
     found: dict[str, None] = {}
     for text in texts:
         for match in _SHAPE.finditer(text, 0, _SEARCHED):
+            if text[max(0, match.start() - 1) : match.start()].isalnum():
+                continue
             found[match[0].decode().lower()] = None
             if len(found) == _MOST:
                 return list(found)

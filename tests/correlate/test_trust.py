@@ -221,7 +221,7 @@ def test_an_id_that_went_to_this_recipient_alone_matches(kwargs, match):
 
 def test_our_header_has_the_name_that_is_configured():
     options = CorrelationOptions(header="X-Number")
-    raw = f"X-Number: {SENT}\nX-DSN-Message-ID: other\n".encode()
+    raw = f"\nX-Number: {SENT}\nX-DSN-Message-ID: other\n".encode()
     assert tie(ALICE, raw=raw, options=options, known=sent(ALICE)).matched_by is Match.HEADER
     assert tie(ALICE, raw=raw, known=sent(ALICE)).matched_by is None
 
