@@ -18,6 +18,7 @@ from fuzz.keeping import CHANGES, Kept, measure_changes, measure_reshapes
 from fuzz.mutate import mutate
 from fuzz.reshape import SAME
 from fuzz.sweep import SIZES, cost, sweep
+from mailboxes import soaking as imap_soaking
 from pop3 import soaking as pop3_soaking
 from serve import soaking
 
@@ -26,7 +27,7 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3", "tokens")
+PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3", "imap", "tokens")
 #: The changes of one byte or one line, of which this share must be survived.
 SMALL, WANTED = list(CHANGES)[:4], 0.99
 
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=1_000_000, help="tokens of others that are verified")
     parser.add_argument("--cuts", type=int, default=100, help="power cuts, in tens")
     parser.add_argument("--rounds", type=int, default=5, help="times that each trouble of the store comes")
+    parser.add_argument("--folder", type=int, default=100_000, help="mails in a large folder of IMAP")
     args = parser.parse_args()
     faults = 0
     if "mutants" in args.only:
@@ -70,6 +72,7 @@ def serving(args: argparse.Namespace) -> Iterable[str]:
         "flood": soaking.floods,
         "tokens": partial(token_soaking.tokens, args.tokens, args.seed),
         "pop3": partial(pop3_soaking.kills, args.kills // 5),
+        "imap": partial(imap_soaking.run, args.folder),
     }
     for name, part in parts.items():
         if name in args.only:

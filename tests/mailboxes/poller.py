@@ -15,7 +15,7 @@ from conftest import dsn
 from mailboxes.dovecot import PASSWORD, Dovecot
 from serve.harness import PATIENCE, wait
 
-_POLL = (sys.executable, "-m", "dsn_processor", "poll")
+COMMAND = (sys.executable, "-m", "dsn_processor")
 
 
 def report(number: int) -> bytes:
@@ -78,7 +78,7 @@ class Poller:
 
     def run(self, *words: str, patience: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*_POLL[:3], *words],
+            [*COMMAND, *words],
             cwd=self.folder,
             env=_environment(),
             capture_output=True,
@@ -91,7 +91,7 @@ class Poller:
         """Poll until it is ended."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                _POLL,
+                [*COMMAND, "poll"],
                 cwd=self.folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
