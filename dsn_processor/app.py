@@ -22,7 +22,7 @@ from dsn_processor.reclassify import Reclassified, reclassify
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
 from dsn_processor.server.options import ProcessingOptions
-from dsn_processor.settings import correlation_options, database_url, pipe_envelope
+from dsn_processor.settings import correlation_options, database_url, pipe_envelope, ruling
 from dsn_processor.terms import Kind
 from dsn_processor.workers import Batch, Readers, all_cores, prepare_all
 
@@ -91,6 +91,7 @@ def opened(url: str, *, wait: float = 5.0) -> Iterator[Store | Handover]:
                 raise
             continue
         with store:
+            store.addresses.ruling = ruling()
             yield store
         return
 

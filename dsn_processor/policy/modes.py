@@ -8,6 +8,13 @@ from dsn_processor.terms import Mode
 _AUTO = "auto"
 
 
+class Ruling(NamedTuple):
+    """By what addresses are judged. ``keys``: there is one to prove reports by."""
+
+    options: PolicyOptions = PolicyOptions()
+    keys: bool = False
+
+
 class Chosen(NamedTuple):
     """``why`` is a clause; ``change`` is the line of the configuration that makes it another."""
 

@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 from dsn_processor.errors import UsageError
 from dsn_processor.policy.effect import counts
 from dsn_processor.policy.happenings import Known
-from dsn_processor.policy.modes import Chosen, mode_of, way_of
-from dsn_processor.policy.options import SOURCES, PolicyOptions
+from dsn_processor.policy.modes import Chosen, Ruling, mode_of, way_of
+from dsn_processor.policy.options import SOURCES
 from dsn_processor.record import checking, sends, standing, waves
 from dsn_processor.record.checking import SuppressionFilter, SuppressionRow
 from dsn_processor.record.columns import storable
@@ -43,13 +43,6 @@ _WITH_STATE = text(
 _MATTER = {Kind.FAILED, Kind.DELIVERED, Kind.COMPLAINT}
 _ABOUT_IT = {Scope.RECIPIENT, Scope.DOMAIN}
 _TYPES = {BounceType.HARD, BounceType.SOFT}
-
-
-class Ruling(NamedTuple):
-    """By what addresses are judged. ``keys``: there is one to prove reports by."""
-
-    options: PolicyOptions = PolicyOptions()
-    keys: bool = False
 
 
 class AuditEntry(NamedTuple):

@@ -10,6 +10,7 @@ from dsn_processor import logs, metrics
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError, StoreMovedError
 from dsn_processor.intake.taking import Refusal
 from dsn_processor.metrics import Fault
+from dsn_processor.policy.modes import Ruling
 from dsn_processor.record.store import Store
 
 log = logs.get_logger(room="store")
@@ -18,6 +19,9 @@ log = logs.get_logger(room="store")
 LOOK_SECONDS = 1.0
 
 _FAULTS = ((StoreBusyError, Fault.BUSY), (StoreFullError, Fault.FULL), (StoreMovedError, Fault.MOVED))
+
+
+_RULING = Ruling()
 
 
 class State(NamedTuple):
@@ -38,8 +42,9 @@ class State(NamedTuple):
 class Keeper:
     """Has the store open. All but ``state`` and ``refusal`` is the writer's thread's alone, once that runs."""
 
-    def __init__(self, url: str, *, min_free: int) -> None:
+    def __init__(self, url: str, *, min_free: int, ruling: Ruling = _RULING) -> None:
         self._url = url
+        self.ruling = ruling
         self.min_free = min_free
         self._store: Store | None = None
         self._looked = self._tried = 0.0
@@ -48,6 +53,7 @@ class Keeper:
     def open(self, wait: float) -> Path:
         """Open the database. Returns its file; raises what Store.open raises."""
         self._store = Store.open(self._url, wait=wait)
+        self._store.addresses.ruling = self.ruling
         self.path = Path(self._store.name).absolute()
         self.look()
         return self.path
@@ -76,6 +82,8 @@ class Keeper:
         """
         fault = self.state.fault
         if fault is None:
+            if self._store is not None:
+                self._store.addresses.ruling = self.ruling  # a reload may have brought another
             return self._store
         if time.monotonic() - self._tried < LOOK_SECONDS and not at_once:
             return None
@@ -84,6 +92,7 @@ class Keeper:
                 self.close()
             if self._store is None:
                 self._store = Store.open(self._url, wait=0, again=True)
+            self._store.addresses.ruling = self.ruling
             self._store.probe()
         except StoreError as error:
             self._tried = time.monotonic()

@@ -59,7 +59,7 @@ class Server:
         self._reload = reload
         self._rules = _rules(settings)
         self._stop = asyncio.Event()
-        self._keeper = Keeper(settings.database, min_free=settings.min_free)
+        self._keeper = Keeper(settings.database, min_free=settings.min_free, ruling=settings.ruling)
         self._processing = Processing(settings.processing, lambda: self._rules)
         self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
         self._listener = Listener(self, settings.smtp, settings.lmtp)
@@ -142,7 +142,7 @@ class Server:
             logs.configure(settings.log)
             metrics.RELOADS.labels("done").inc()
             before, self._settings, self._rules = self._settings, settings, rules
-            self._keeper.min_free = settings.min_free
+            self._keeper.min_free, self._keeper.ruling = settings.min_free, settings.ruling
             self._fetch()
             log.info("reloaded", rules=settings.rules or None)
             if not same or _fixed(before) != _fixed(settings):

@@ -12,6 +12,7 @@ from dsn_processor.settings.sources import PREFIX, Given, lookup, read_file
 
 if TYPE_CHECKING:
     from dsn_processor.correlate.options import CorrelationOptions
+    from dsn_processor.policy.modes import Ruling
 
 DATABASE_VARIABLE = "DSN_PROCESSOR_DB"
 DEFAULT_DATABASE = "sqlite:///dsn-processor.db"
@@ -53,6 +54,26 @@ def correlation_options(config: str | None = None) -> "CorrelationOptions | None
     from dsn_processor.settings.load import load  # noqa: PLC0415  takes as long to import as to read a hundred mails
 
     return load(config).settings.correlation
+
+
+def ruling(config: str | None = None) -> "Ruling":
+    """By what addresses are judged. As with correlation, the whole configuration is read only where somebody has written
+    something about it. Raises ConfigurationError.
+    """
+    from dsn_processor.policy.modes import Ruling  # noqa: PLC0415  most commands judge nobody
+
+    file = read_file(config)
+    written = {*(file.values if file is not None else ())}
+    written.update(
+        section.lower()
+        for section in ("POLICY", "CORRELATION")
+        if any(name.startswith(f"{PREFIX}{section}__") for name in os.environ)
+    )
+    if not written & {"policy", "correlation"}:
+        return Ruling()
+    from dsn_processor.settings.load import load  # noqa: PLC0415  as above
+
+    return load(config).settings.ruling
 
 
 def pipe_envelope() -> Envelope:

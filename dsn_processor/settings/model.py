@@ -6,6 +6,8 @@ from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions, PopOptions
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 from dsn_processor.logs import LogOptions
+from dsn_processor.policy.modes import Ruling
+from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.settings import DEFAULT_DATABASE
 from dsn_processor.units import Size
@@ -28,6 +30,7 @@ class Settings:
     lmtp: LmtpOptions = field(default_factory=LmtpOptions)
     web: WebOptions = field(default_factory=WebOptions)
     correlation: CorrelationOptions = field(default_factory=CorrelationOptions)
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
     processing: ProcessingOptions = field(default_factory=ProcessingOptions)
     log: LogOptions = field(default_factory=LogOptions)
     imap: tuple[ImapOptions, ...] = ()
@@ -37,6 +40,11 @@ class Settings:
         if "://" not in self.database:
             raise ValueError(f"database is {self.database!r}, no URL: write sqlite:///path/to/file.db")
         check_together(self.smtp, self.lmtp)
+
+    @property
+    def ruling(self) -> Ruling:
+        """By what addresses are judged."""
+        return Ruling(self.policy, bool(self.correlation.keys))
 
     @property
     def accounts(self) -> tuple[ImapOptions | PopOptions, ...]:

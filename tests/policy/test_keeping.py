@@ -12,7 +12,7 @@ from dsn_processor.bulk import take
 from dsn_processor.facts import Envelope, InboundMessage, Send
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.reclassify import reclassify
-from dsn_processor.record.addresses import Ruling
+from dsn_processor.policy.modes import Ruling
 from dsn_processor.record.checking import SuppressionFilter
 from dsn_processor.record.standing import By
 from dsn_processor.record.store import Store
