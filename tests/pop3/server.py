@@ -5,7 +5,13 @@ import socket
 import threading
 from contextlib import suppress
 
+from serve.mails import bounce
+
 USER, PASSWORD = "user@example.com", "open sesame"
+
+
+def bounces(count, first=0):
+    return [(f"uid-{n}", bounce(f"t{n}").raw) for n in range(first, first + count)]
 
 
 class PopServer:
