@@ -29,6 +29,7 @@ from dsn_processor.workers import Readers
 log = logs.get_logger(room="mailbox")
 
 _BATCH_OCTETS = 8_000_000
+_SMALL = 50_000  # octets of a mail whose size is not asked for
 _AHEAD = 2  # batches fetched and not yet committed, beyond those that workers read
 #: How often a mail may fail to be fetched.
 ATTEMPTS = 5
@@ -174,11 +175,22 @@ class ImapMailbox:
         assert self._session is not None
         for start in range(0, len(uids), CHUNK):
             part = uids[start : start + CHUNK]
-            sizes = self._session.sizes(part)
+            sizes = self._sizes(part)
             for group in self._groups(folder, part, sizes):
                 if self._bell.stopped():
                     return
                 yield self._fetch(folder, group, sizes)
+
+    def _sizes(self, uids: Sequence[int]) -> dict[int, int]:
+        """How large mails are at most. Nearly all are small: it costs less to ask which are not than how large each is."""
+        assert self._session is not None
+        small = min(_SMALL, self.options.size_limit - 1)
+        wanted = set(uids)
+        large = [uid for uid in self._session.larger(uids[0], uids[-1], small) if uid in wanted]
+        sizes = dict.fromkeys(uids, small)
+        for start in range(0, len(large), CHUNK):
+            sizes |= self._session.sizes(large[start : start + CHUNK])
+        return sizes
 
     def _groups(self, folder: str, uids: Sequence[int], sizes: dict[int, int]) -> Iterator[list[int]]:
         suspects = self._careful.get(folder, {})

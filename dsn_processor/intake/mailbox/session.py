@@ -184,6 +184,12 @@ class Session:
             # n:* names the last mail, too, where all are before n.
             return sorted({uid for uid in self._client.search(criteria) if uid > after})
 
+    def larger(self, first: int, last: int, octets: int) -> list[int]:
+        """The mails with numbers from ``first`` to ``last`` that are larger than so many octets."""
+        with self._told("search"):
+            self._allow(_FOUND * _MOST_FOUND, lines=10_000)
+            return list(self._client.search(["UID", f"{first}:{last}", "LARGER", octets]))
+
     def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """How large mails are that are still there, as far as the server knows."""
         found = self._fetch(uids, "RFC822.SIZE", len(uids) * _LINE)
