@@ -192,6 +192,9 @@ def _mistake(kind: type[Any], values: Mapping[str, Any]) -> str:
 def _unwise(settings: Settings, written: Iterable[Written], file: File | None) -> Iterator[str]:
     if not (settings.smtp.listen or settings.lmtp.listen or settings.accounts):
         yield "neither [smtp] nor [lmtp] listens, and there is no account: no mail comes in but by `ingest` and `replay`"
+    for account in settings.accounts:
+        if account.tls == "none" and not account.local:
+            yield f'{account.name} shows its mails and its password to the network: set tls = "implicit" or "starttls"'
     for key, one in written:
         holder: str | None = None
         if key.unit is Unit.SECRET and one.value:

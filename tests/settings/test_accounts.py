@@ -219,3 +219,9 @@ def test_secrets_that_all_can_read(write, tmp_path):
     [warning] = load(path, environ={}).warnings
     assert "holds the secret imap.bounces.password" in warning
     assert "geheim" not in warning
+
+
+def test_an_account_without_tls_is_told(write):
+    path = write(TWO.replace('poll_interval = "2m"', 'tls = "none"\nallow_unencrypted = true'))
+    [warning] = load(path, environ={}).warnings
+    assert warning.startswith("bounces shows its mails and its password to the network")
