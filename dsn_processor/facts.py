@@ -50,7 +50,8 @@ class RecipientReport(NamedTuple):
     the report's own words about this recipient outside the diagnostic ("" where none). ``smtp_command`` is the verb
     refused: CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, or EOD for the end of data.
     ``action`` is None where nothing was to be delivered (complaints, dispositions).
-    ``origin`` says who found it: ``delivery-status``, ``disposition``, ``dialect:<name>`` or ``flufl``.
+    ``origin`` says who found it: ``delivery-status``, ``disposition``, ``dialect:<name>``, ``flufl``, or
+    ``correlation``: the report left it out, and what it is tied to says it.
     """
 
     address: str

@@ -5,14 +5,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dsn_processor.canonical import canonical_address
+from dsn_processor.canonical import canonical_address, hashed, reference
 from dsn_processor.correlate.clues import Clues, clues_of
 from dsn_processor.correlate.options import CorrelationOptions, Ours, ours
-from dsn_processor.correlate.trust import Known, Subject, correlate
-from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Send
+from dsn_processor.correlate.token import Token
+from dsn_processor.correlate.trust import Known, Subject, Tied, correlate, correlate_unnamed
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, RecipientReport, Send
+from dsn_processor.moments import believable
 from dsn_processor.parse.identity import event_identity
 from dsn_processor.record.entries import NewEvent, NewMessage
 from dsn_processor.record.packing import unpack
+from dsn_processor.terms import Kind
 
 if TYPE_CHECKING:
     from dsn_processor.record.store import Store
@@ -62,10 +65,11 @@ def correlated(
     """The events of each report, held against what was sent. As they were where there is neither key nor registry."""
     events = [report.events for report in reports]
     own = ours(options or _DEFAULT)
-    registered = store.any_sends() if any(events) else False
+    wanted = [bool(report.events) or report.parsed.kind is Kind.COMPLAINT for report in reports]
+    registered = store.any_sends() if any(wanted) else False
     if not (own.keys or own.dkim or registered):
         return events
-    asked = [_Asked.of(report, own) if report.events else None for report in reports]
+    asked = [_Asked.of(report, own) if asks else None for report, asks in zip(reports, wanted, strict=True)]
     known = _known(store, [one for one in asked if one is not None]) if registered else _NOTHING
     return [
         report.events if one is None else one.answered(report, own, known)
@@ -102,6 +106,9 @@ class _Asked(NamedTuple):
         return found.union(*(subject.addresses() for subject in self.subjects))
 
     def answered(self, report: Report, own: Ours, known: Known) -> tuple[NewEvent, ...]:
+        if not self.subjects:
+            unnamed = correlate_unnamed(self.clues, own, report.received_at, known)
+            return () if unnamed is None else (_complaint(report, unnamed),)
         tied = correlate(self.clues, self.subjects, own, report.received_at, known)
         return tuple(
             _with_token(event, report, one.token)._replace(correlation=one.correlation)
@@ -118,8 +125,8 @@ def _known(store: "Store", asked: Sequence[_Asked]) -> Known:
     for one in asked:
         mine = one.addresses()
         addresses |= mine
-        for reference in one.clues.references():
-            wanted.setdefault(reference, set()).update(mine)
+        for key in one.clues.references():
+            wanted.setdefault(key, set()).update(mine)
     messages = store.find_sends(wanted)
     addresses.update(send.recipient for message in messages.values() for send in message.sends)
     return Known(messages, store.mailed(addresses), any=True)
@@ -131,7 +138,32 @@ def _subject(event: NewEvent) -> Subject:
     return Subject(event.canonical, other if other != event.canonical else None)
 
 
-def _with_token(event: NewEvent, report: Report, token: str | None) -> NewEvent:
+def _complaint(report: Report, tied: Tied) -> NewEvent:
+    """Of a complaint that left out who complains."""
+    address = tied.correlation.mailed_address
+    assert address is not None
+    returned = report.parsed.returned_message
+    message_id = returned.message_id if returned is not None else None
+    event = NewEvent(
+        identity=event_identity(
+            mail=report.identity,
+            returned_message_id=message_id,
+            recipient=address,
+            kind=report.parsed.kind,
+            status=None,
+        ),
+        kind=report.parsed.kind,
+        canonical=address,
+        occurred_at=believable([report.parsed.date], report.received_at),
+        recipient=RecipientReport(address, action=None, origin="correlation"),
+        verdict=None,
+        correlation=tied.correlation,
+        about=reference(message_id),
+    )
+    return _with_token(event, report, tied.token)
+
+
+def _with_token(event: NewEvent, report: Report, token: Token | None) -> NewEvent:
     """A report that returns no Message-ID is told from others by its token."""
     returned = report.parsed.returned_message
     if token is None or (returned is not None and returned.message_id):
@@ -140,9 +172,10 @@ def _with_token(event: NewEvent, report: Report, token: str | None) -> NewEvent:
         identity=event_identity(
             mail=report.identity,
             returned_message_id=None,
-            token=token,
+            token=token.text,
             recipient=event.canonical,
             kind=event.kind,
             status=event.recipient.status,
-        )
+        ),
+        about=token.message or hashed(token.text, 7),
     )

@@ -10,7 +10,7 @@ replay stay where they are meanwhile: bulk.py takes them in one step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from dsn_processor.canonical import canonical_address, reference
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
-from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading
 from dsn_processor.matching import Report, correlated
+from dsn_processor.moments import believable
 from dsn_processor.parse.identity import event_identity, identity
 from dsn_processor.reading import Rules, read, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
@@ -36,8 +37,6 @@ ATTEMPTS = 2
 UNANSWERED = 10
 
 _RECIPIENTS = 1_000  # envelope recipients kept of one mail that comes again and again
-_CLOCKS_DIFFER = timedelta(days=1)
-_OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 class Accepted(NamedTuple):
@@ -352,29 +351,13 @@ def events_of(reading: Reading, mail: str, received_at: datetime) -> tuple[NewEv
                 ),
                 kind=kind,
                 canonical=canonical,
-                occurred_at=_occurred_at(recipient, parsed, received_at),
+                occurred_at=believable((recipient.last_attempt_date, parsed.date), received_at),
                 recipient=recipient,
                 verdict=verdict,
                 about=reference(returned),
             )
         )
     return tuple(events)
-
-
-def _occurred_at(recipient: RecipientReport, parsed: ParsedMessage, received_at: datetime) -> datetime:
-    """The last attempt, or the report's date, or when we got it. A date to come, or of old, is not believed."""
-    for text in (recipient.last_attempt_date, parsed.date):
-        if text is not None and (date := _instant(text)) and _OLDEST <= date <= received_at + _CLOCKS_DIFFER:
-            return date
-    return received_at
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        date = datetime.fromisoformat(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def told(error: Exception) -> str:

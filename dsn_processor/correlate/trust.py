@@ -57,10 +57,10 @@ class _Proof(NamedTuple):
 
 
 class Tied(NamedTuple):
-    """``token`` is the text of the one that proves it: it names the mail where no Message-ID came back."""
+    """``token`` is the one that proves it: it names the mail where no Message-ID came back."""
 
     correlation: Correlation
-    token: str | None = None
+    token: Token | None = None
 
 
 def correlate(
@@ -93,6 +93,17 @@ def correlate(
         _tied(subject, proofs[at], guesses[at], clues, ours, known, foreign=at in foreign)
         for at, subject in enumerate(subjects)
     ]
+
+
+def correlate_unnamed(clues: Clues, ours: Ours, now: datetime, known: Known) -> Tied | None:
+    """For a report that does not say whom it is about, as most complaints about spam: the address that we mailed; None
+    where nothing tells.
+    """
+    [tied] = correlate(clues, [Subject("")], ours, now, known)
+    if tied.correlation.mailed_address is None:
+        return None
+    findings = tuple(one for one in tied.correlation.findings if one is not Finding.FORWARDED)
+    return tied._replace(correlation=tied.correlation._replace(findings=findings))
 
 
 def _tokens(clues: Clues) -> Iterator[tuple[Token, Trust, Match]]:
@@ -196,7 +207,7 @@ def _tied(
             tags=send.tags if send is not None else (),
             findings=tuple(findings),
         ),
-        token.text if token is not None else None,
+        token,
     )
 
 

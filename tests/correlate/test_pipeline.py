@@ -198,6 +198,59 @@ def test_reclassify_with_a_first_key_finds_what_a_repeated_report_proves(store, 
     assert proofs(store)[ALICE].trust is Trust.SIGNED
 
 
+REDACTED = """\
+From: feedback@isp.example
+To: abuse@example.com
+Subject: complaint
+Date: Fri, 20 Nov 2026 08:00:00 +0000
+Message-ID: <fbl-1@isp.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="f"
+
+--f
+Content-Type: text/plain
+
+Somebody complains.
+--f
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: x/1
+Version: 1
+
+--f
+Content-Type: text/rfc822-headers
+
+{returned}
+From: news@example.com
+To: undisclosed-recipients:;
+
+--f--
+"""
+
+
+@WAYS
+@pytest.mark.parametrize("by", ["token", "message id"])
+def test_a_complaint_that_leaves_out_the_recipient_is_about_who_was_mailed(store, way, by):
+    register(store, send(message_id="sent-1@example.com"))
+    token = path(message_id="sent-1@example.com")
+    returned = f"Return-Path: <{token}>" if by == "token" else "Message-ID: <sent-1@example.com>"
+    raw = REDACTED.format(returned=returned.replace("t1", "T1")).encode()
+    way(store, [mail(raw), mail(raw.replace(b"fbl-1", b"fbl-2"))])
+    [event] = store.events()
+    assert (event.canonical, event.trust, event.recipient.origin) == (ALICE, Trust.MATCHED, "correlation")
+    assert event.correlation.findings == ()
+    assert event.occurred_at == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert again(store, OPTIONS) == []
+
+
+@WAYS
+def test_a_complaint_that_nothing_ties_has_no_event(store, way):
+    register(store, send(message_id="sent-1@example.com"))
+    way(store, [mail(REDACTED.format(returned="Message-ID: <other@example.com>").encode())])
+    assert list(store.events()) == []
+
+
 def test_a_mail_to_another_recipient_is_read_again(store, write_dsn):
     raw = write_dsn(recipient=ALICE, others=[BOB])
     one_by_one(store, [mail(raw, path())])
