@@ -31,7 +31,7 @@ _NO_FIELD_LIMIT = 8
 _FOLDING = (b" ", b"\t")
 _FIELD_NAME = pattern(rb"[!-9;-~]+[ \t]*:")
 # Such a line, or a field's name with blanks behind it; quickly found.
-_ODD_LINE = pattern(r"\n(?![!-9;-~]+:|[ \t]+\S|>?From )[^\n]")
+_ODD_LINE = pattern(r"\n(?![!-9;-~]+:|[ \t]+\S|>?From (?![ \t]*:))[^\n]")
 # What shows that the header block goes on behind such a line: junk stands in the middle of many a header.
 _ROOT_FIELD = pattern(
     rb"^(?:from|to|subject|date|message-id|received|return-path|auto-submitted|mime-version|content-[a-z-]{1,30})[ \t]*:",

@@ -4,6 +4,7 @@ from dsn_processor.parse.charsets import decode
 from dsn_processor.parse.dates import iso_date
 from dsn_processor.parse.fields import FIELD_LIMIT, VALUE_LIMIT, Fields, decode_words, parameter
 from dsn_processor.parse.html import html_to_text
+from dsn_processor.parse.message import parse_message
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,8 @@ def test_an_address_in_the_clear_is_no_tag():
         html_to_text("<b>To</b> <ann@example.net> <a href='mailto:x@example.net'>x</a>")
         == "To <ann@example.net> x"
     )
+
+
+def test_a_from_field_with_a_blank_before_its_colon_is_no_mbox_line():
+    parsed = parse_message(b"Subject: x\nFrom : MAILER-DAEMON <>\nTo: a@example.net\n\ntext\n")
+    assert parsed.from_ == "MAILER-DAEMON <>"
