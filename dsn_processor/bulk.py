@@ -13,7 +13,7 @@ from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage
 from dsn_processor.matching import Report, correlated
 from dsn_processor.parse.identity import identity
-from dsn_processor.pipeline import Outcome, Unread, examine, new_message, outcome_of, told
+from dsn_processor.pipeline import Examined, Outcome, Unread, examine_all, new_message, outcome_of, told
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxNote, NewEvent, NewMessage, NewReport
 from dsn_processor.terms import MessageState
@@ -69,7 +69,18 @@ def sift(
 
 def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
     """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
-    examined = examine(unread, rules)
+    [prepared] = prepare_together([unread], rules)
+    return prepared
+
+
+def prepare_together(unread: Sequence[Unread], rules: Rules | None = None) -> list[Prepared]:
+    """As ``prepare``, for many: quicker than one by one."""
+    return [
+        _prepared(one, examined) for one, examined in zip(unread, examine_all(unread, rules), strict=True)
+    ]
+
+
+def _prepared(unread: Unread, examined: Examined) -> Prepared:
     if examined.parsed is None:
         return put_aside(unread, examined.error or "")
     new = new_message(unread, state=MessageState.PROCESSED, attempts=1)

@@ -22,7 +22,7 @@ from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading
 from dsn_processor.matching import Report, correlated
 from dsn_processor.moments import believable
 from dsn_processor.parse.identity import event_identity, identity
-from dsn_processor.reading import Rules, read, rules_version
+from dsn_processor.reading import Rules, read, read_all, rules_version
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport, StoredMessage
 from dsn_processor.record.packing import CODEC, pack
 from dsn_processor.terms import Kind, MessageState
@@ -207,11 +207,24 @@ def without_raw(work: Work) -> Work:
 def examine(unread: Unread, rules: Rules | None = None) -> Examined:
     """Parse and judge one mail. Never raises: a fault of ours in one mail must not stop the others."""
     try:
-        reading = read(unread.message.raw, unread.message.envelope, rules)
-        events = events_of(reading, unread.identity, unread.now)
+        return _examined(unread, read(unread.message.raw, unread.message.envelope, rules), rules)
     except Exception as error:  # noqa: BLE001
         return Examined(None, error=told(error))
-    return Examined(reading.parsed, rules_version(rules), events)
+
+
+def examine_all(unread: Sequence[Unread], rules: Rules | None = None) -> list[Examined]:
+    """As ``examine``, for many: quicker than one by one."""
+    if len(unread) == 1:
+        return [examine(unread[0], rules)]
+    try:
+        readings = read_all([one.message for one in unread], rules)
+        return [_examined(one, reading, rules) for one, reading in zip(unread, readings, strict=True)]
+    except Exception:  # noqa: BLE001  one of them is at fault: each for itself, then
+        return [examine(one, rules) for one in unread]
+
+
+def _examined(unread: Unread, reading: Reading, rules: Rules | None) -> Examined:
+    return Examined(reading.parsed, rules_version(rules), events_of(reading, unread.identity, unread.now))
 
 
 def finish(

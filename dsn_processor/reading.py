@@ -1,7 +1,7 @@
 """What a mail says: parse, then judge. Pure; startup matters here, since ``parse`` and ``explain`` need no more."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from dsn_processor.parse.message import parse_message, parse_messages
 from dsn_processor.parse.replies import find_command, parse_reply
 from dsn_processor.terms import Action
 
+#: Mails that are read at once, and the bytes of mail after which no more join them.
+TOGETHER, TOGETHER_BYTES = 32, 1_000_000
 _JUDGED = frozenset({Action.FAILED, Action.DELAYED})
 
 
@@ -39,9 +41,22 @@ def read(
 
 
 def read_all(messages: Sequence[InboundMessage], rules: Rules | None = None) -> list[Reading]:
-    """As ``read``, for a dozen or two: quicker than one by one."""
-    parsed = parse_messages([(message.raw, message.envelope) for message in messages])
-    return [Reading(one, judge_recipients(one, rules)) for one in parsed]
+    """As ``read``, for many: quicker than one by one, a few dozen being read step by step at once."""
+    readings: list[Reading] = []
+    for group in _groups(messages):
+        parsed = parse_messages([(message.raw, message.envelope) for message in group])
+        readings += [Reading(one, judge_recipients(one, rules)) for one in parsed]
+    return readings
+
+
+def _groups(messages: Sequence[InboundMessage]) -> Iterator[Sequence[InboundMessage]]:
+    """Large mails by themselves: all of a group are held taken apart."""
+    start = size = 0
+    for end, message in enumerate(messages, 1):
+        size += len(message.raw)
+        if end - start >= TOGETHER or size >= TOGETHER_BYTES or end == len(messages):
+            yield messages[start:end]
+            start, size = end, 0
 
 
 def judge_recipients(

@@ -22,7 +22,7 @@ from time import process_time
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
-from dsn_processor.bulk import Prepared, prepare, put_aside
+from dsn_processor.bulk import Prepared, prepare_together, put_aside
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.pipeline import Unread
 from dsn_processor.reading import Rules, expect_many
@@ -64,7 +64,7 @@ def prepare_all(batches: Iterable[Batch], count: int) -> Iterator[list[Prepared]
     ahead = list(islice(waiting, _FEW + 1)) if count > 1 else []
     if len(ahead) <= _FEW:
         for batch in chain(ahead, waiting):
-            yield batch.with_read(prepare(one, batch.rules) for one in batch.unread())
+            yield batch.with_read(prepare_together(batch.unread(), batch.rules))
         return
     with ExitStack() as closing:
         workers = [closing.enter_context(Worker()) for _ in range(count)]
@@ -80,7 +80,7 @@ def _in_order(workers: Sequence["Worker"], batches: Iterable[Batch]) -> Iterator
         else:
             worker, before = busy.popleft()
             answer = _answer(worker, before)
-        worker.send(prepare, batch.unread(), batch.rules)
+        worker.send(prepare_together, batch.unread(), batch.rules)
         busy.append((worker, batch))
         if answer is not None:
             yield answer
@@ -100,7 +100,7 @@ def _answer(worker: "Worker", batch: Batch) -> list[Prepared]:
 
 def _alone(worker: "Worker", unread: Unread, rules: Rules | None) -> Prepared:
     try:
-        worker.send(prepare, [unread], rules)
+        worker.send(prepare_together, [unread], rules)
         [prepared] = worker.receive(1)
         return cast("Prepared", prepared)
     except WorkerDiedError as error:
@@ -142,7 +142,7 @@ class Readers:
 
     def _read(self, batch: Batch, unread: Sequence[Unread]) -> list[Prepared]:
         worker = self._worker()
-        worker.send(prepare, unread, batch.rules)
+        worker.send(prepare_together, unread, batch.rules)
         return _answer(worker, batch)
 
     def close(self) -> None:
@@ -189,9 +189,12 @@ class Worker:
         self._rules: Rules | None = None
 
     def send(
-        self, task: Callable[[Unread, Rules | None], Any], unread: Sequence[Unread], rules: Rules | None
+        self,
+        task: Callable[[Sequence[Unread], Rules | None], list[Any]],
+        unread: Sequence[Unread],
+        rules: Rules | None,
     ) -> None:
-        """Have ``task``, a function of a module, done for each mail; the rules go along where they changed. Where the
+        """Have ``task``, a function of a module, done for the mails; the rules go along where they changed. Where the
         worker is gone, ``receive`` will tell.
         """
         self.await_ready()
@@ -280,7 +283,7 @@ def work(descriptor: int, memory: int, cpu_seconds: int | None) -> None:
             rules = given if changed else rules
             if cpu_seconds is not None:
                 _bound(resource.RLIMIT_CPU, int(process_time()) + cpu_seconds + len(unread))
-            answer = [task(one, rules) for one in unread]
+            answer = task(unread, rules)
             pipe.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
 

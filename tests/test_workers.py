@@ -12,7 +12,7 @@ import pytest
 
 from dsn_processor import workers
 from dsn_processor.app import Tally, replay
-from dsn_processor.bulk import prepare
+from dsn_processor.bulk import prepare, prepare_together
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import Unread
@@ -38,6 +38,7 @@ def harmed(raw, *rest):
     return read(raw, *rest)
 
 pipeline.read = harmed
+pipeline.read_all = lambda mails, *rest: [harmed(mail.raw, mail.envelope, *rest) for mail in mails]
 """
 
 
@@ -222,5 +223,5 @@ def test_large_mails_go_by_themselves_and_in_their_place(mails, monkeypatch):
         for at, mail in enumerate(mails)
     ]
     with workers.Worker() as worker:
-        worker.send(prepare, unread, None)
+        worker.send(prepare_together, unread, None)
         assert worker.receive(len(unread)) == [prepare(one) for one in unread]

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from dsn_processor.intake.items import Item, Skipped
     from dsn_processor.reading import Rules
 
-_TOGETHER = 16  # mails that are read at once, which is quicker
-_TOGETHER_BYTES = 1_000_000
-
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this module's commands."""
@@ -50,14 +47,14 @@ def _parse(args: argparse.Namespace) -> int:
     from dsn_processor.cli.output import JsonLines
     from dsn_processor.intake.items import Skipped
     from dsn_processor.intake.walk import Walk
-    from dsn_processor.reading import expect_many
+    from dsn_processor.reading import TOGETHER, expect_many
 
     expect_many()
     rules = chosen_rules(args.rules)
     out = JsonLines()
     failed = False
     try:
-        for found in _together(Walk(args.paths), 1 if out.is_watched else _TOGETHER):
+        for found in _together(Walk(args.paths), 1 if out.is_watched else TOGETHER):
             if isinstance(found, Skipped):
                 failed = failed or found.failed
                 complain(f"{found.source} {found.why}")
@@ -77,6 +74,7 @@ def _together(items: "Iterable[Item]", count: int) -> "Iterator[list[InboundMess
     """The mails in groups of ``count``, and what was skipped between them."""
     from dsn_processor.facts import InboundMessage
     from dsn_processor.intake.items import Skipped
+    from dsn_processor.reading import TOGETHER_BYTES
 
     group: list[InboundMessage] = []
     size = 0
@@ -84,7 +82,7 @@ def _together(items: "Iterable[Item]", count: int) -> "Iterator[list[InboundMess
         if isinstance(item, InboundMessage):
             group.append(item)
             size += len(item.raw)
-            if len(group) >= count or size >= _TOGETHER_BYTES:
+            if len(group) >= count or size >= TOGETHER_BYTES:
                 yield group
                 group, size = [], 0
         elif isinstance(item, Skipped):

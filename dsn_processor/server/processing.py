@@ -12,7 +12,7 @@ from typing import Protocol
 
 from dsn_processor import logs, metrics
 from dsn_processor.errors import DsnProcessorError
-from dsn_processor.pipeline import Examined, Work, examine, without_raw
+from dsn_processor.pipeline import Examined, Work, examine_all, without_raw
 from dsn_processor.reading import Rules
 from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.workers import Worker, WorkerDiedError, all_cores
@@ -138,7 +138,7 @@ class Processing:
     ) -> tuple[list[tuple[Work, Examined]], Worker | None]:
         began = time.monotonic()
         try:
-            worker.send(examine, [work.unread for work in works], self._rules())
+            worker.send(examine_all, [work.unread for work in works], self._rules())
             works[:] = map(without_raw, works)  # the worker has them, and so has the disk
             answers = worker.receive(len(works))
         except (WorkerDiedError, DsnProcessorError) as error:

@@ -285,6 +285,7 @@ def test_a_mail_that_meets_a_fault_of_ours_is_kept(replay, put, mails, url, cli,
     monkeypatch.setattr(
         pipeline, "read", lambda raw, *rest: 1 / 0 if b"report-1@" in raw else real(raw, *rest)
     )
+    monkeypatch.setattr(pipeline, "read_all", lambda *_: 1 / 0)
     code, out, err = replay(mails)
     assert code == 1
     assert f"({mails}/1.eml) is kept unread: ZeroDivisionError" in err

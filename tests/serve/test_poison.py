@@ -33,6 +33,7 @@ def poisoned(raw, *args, **more):
     return read(raw, *args, **more)
 if not os.path.exists(ANTIDOTE):
     reading.read = poisoned
+    reading.read_all = lambda mails, *rest: [poisoned(mail.raw, mail.envelope, *rest) for mail in mails]
 from dsn_processor import workers  # takes what it reads with from there
 workers._PATIENCE = 3.0  # for a mail that waits without doing anything
 """

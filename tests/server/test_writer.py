@@ -157,6 +157,7 @@ def read(raw, *rest, **options):
         {how}
     return real(raw, *rest, **options)
 reading.read = read
+reading.read_all = lambda mails, *rest: [read(mail.raw, mail.envelope, *rest) for mail in mails]
 """
         (room / "sitecustomize.py").write_text(words)
         monkeypatch.setenv("PYTHONPATH", str(room))
