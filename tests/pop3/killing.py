@@ -14,6 +14,7 @@ from mailboxes.dovecot import PASSWORD, Dovecot
 from serve.harness import wait
 from serve.mails import bounce
 
+from dsn_processor.errors import StoreError
 from dsn_processor.record.store import Store
 
 _PATIENCE = 120.0
@@ -99,11 +100,12 @@ def _stored_more(folder: Path, before: int) -> bool:
 
 
 def stored(folder: Path) -> int:
-    """How many mails are in the database, if there is one."""
-    if not (folder / "b.db").exists():
+    """How many mails are in the database, if there is one by now."""
+    try:
+        with Store.open(f"sqlite:///{folder}/b.db", readonly=True) as store:
+            return store.stats().mails
+    except StoreError:
         return 0
-    with Store.open(f"sqlite:///{folder}/b.db", readonly=True) as store:
-        return store.stats().mails
 
 
 def _logged_in(dovecot: Dovecot, user: str, before: int, poller: "subprocess.Popen[bytes]") -> bool:
