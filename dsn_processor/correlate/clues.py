@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from dsn_processor.canonical import bare_id, canonical_address, reference
@@ -16,6 +17,7 @@ from dsn_processor.patterns import pattern
 _SEARCHED = 2**20  # bytes of a mail that are looked through
 _HEAD = 16_384  # bytes of its header in which the return path stands, where there is no envelope
 _RECIPIENTS = 20  # addresses of the envelope, and of headers, that are looked at
+_TOKENS = 20  # of ours
 _IDS = 5  # values of our header
 _DELIVERED_TO = pattern(
     rb"\n(?:delivered-to|x-original-to|envelope-to|to)[ \t]*:([^\n]{1,1000})", re.IGNORECASE
@@ -72,7 +74,8 @@ def clues_of(raw: bytes, envelope: Envelope, parsed: ParsedMessage, ours: Ours) 
 
 
 def _verified(texts: Iterable[str], ours: Ours) -> tuple[Token, ...]:
-    return tuple(token for text in texts if (token := verify(ours.keys, text)) is not None)
+    tokens = (token for text in texts if (token := verify(ours.keys, text)) is not None)
+    return tuple(islice(tokens, _TOKENS))
 
 
 def _delivered_to(raw: bytes) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """How each recipient of a report is tied to what we sent, and how far that is proven. docs/correlation.md has it in prose."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from dsn_processor.canonical import reference
 from dsn_processor.correlate.clues import Clues
 from dsn_processor.correlate.options import Ours
-from dsn_processor.correlate.token import Token
+from dsn_processor.correlate.token import Key, Token
 from dsn_processor.facts import Correlation, Send, SentMessage
 from dsn_processor.terms import Finding, Match, Trust
 
@@ -66,32 +66,30 @@ class Tied(NamedTuple):
 def correlate(
     clues: Clues, subjects: Sequence[Subject], ours: Ours, now: datetime, known: Known
 ) -> list[Tied]:
-    """One answer for each recipient of a report that came ``now``."""
+    """One answer for each recipient of a report that came ``now``. Linear in their number."""
+    seen = _Seen(clues, subjects, known)
     proofs: list[list[_Proof]] = [[] for _ in subjects]
-    foreign: set[int] = set()
+    foreign = False
     for token, trust, match in _tokens(clues):
-        mailed = _whom_token_names(token, subjects, clues, known)
+        sends = seen.sends(token.message)
+        mailed = seen.named_by(token)
+        foreign |= not all(mailed)
+        late = token.late(now.date())
         for at, address in enumerate(mailed):
-            if address is None:
-                foreign.add(at)
-                continue
-            send = _send_to(known.messages.get(token.message), address)
-            proofs[at].append(
-                _Proof(trust, match, address, token.late(now.date()), send, token, clues.message_id)
-            )
+            if address is not None:
+                send = sends.get(address)
+                proofs[at].append(_Proof(trust, match, address, late, send, token, clues.message_id))
     for message_id, match in _ids(clues):
-        sent = known.messages.get(reference(message_id))
-        if sent is None:
-            continue
-        trust = Trust.PLAUSIBLE if sent.shared else Trust.MATCHED
-        for at, address in enumerate(_whom_message_went_to(sent, subjects, clues)):
-            if address is not None and (send := _send_to(sent, address)):
+        key = reference(message_id)
+        sends, shared = seen.sends(key), seen.shared(key)
+        trust = Trust.PLAUSIBLE if shared else Trust.MATCHED
+        for at, address in enumerate(seen.sent_to(key)):
+            if address is not None and (send := sends.get(address)):
                 late = now > send.sent_at + timedelta(days=ours.valid_days)
-                proofs[at].append(_Proof(trust, match, address, late, send, None, message_id, sent.shared))
-    guesses = _guesses(clues, subjects, known)
+                proofs[at].append(_Proof(trust, match, address, late, send, None, message_id, shared))
     return [
-        _tied(subject, proofs[at], guesses[at], clues, ours, known, foreign=at in foreign)
-        for at, subject in enumerate(subjects)
+        _tied(subject, proof, guess, seen, ours, foreign=foreign)
+        for subject, proof, guess in zip(subjects, proofs, seen.guesses(), strict=True)
     ]
 
 
@@ -122,55 +120,81 @@ def _ids(clues: Clues) -> Iterator[tuple[str, Match]]:
         yield one, Match.HEADER
 
 
-def _whom_token_names(
-    token: Token, subjects: Sequence[Subject], clues: Clues, known: Known
-) -> list[str | None]:
-    """The mailed address of each recipient, None where the token is not about that one.
+class _Seen:
+    """What is known, so arranged that each question takes one look: a report may name thousands."""
 
-    Where it names none of them the mail was forwarded, or the token was taken from another mail: either way it is about
-    the address that it names, if we know that one, and about no other.
-    """
-    mailed = [next(filter(token.names, subject.addresses()), None) for subject in subjects]
-    if any(mailed):
-        return mailed
-    sent = known.messages.get(token.message)
-    candidates = [send.recipient for send in sent.sends] if sent is not None else []
-    named = next(filter(token.names, (*candidates, *clues.named, *clues.verp)), None)
-    return [named] * len(subjects)
+    def __init__(self, clues: Clues, subjects: Sequence[Subject], known: Known) -> None:
+        self.clues = clues
+        self.known = known
+        self._subjects = subjects
+        self._sends: dict[int, dict[str, Send]] = {}
+        self._hashes: dict[Key, dict[bytes, str]] = {}
+        self.verp_was_mailed = any(one in known.addresses for one in clues.verp)
 
+    def sends(self, key: int) -> dict[str, Send]:
+        """The sends of a message that are known, by recipient."""
+        if key not in self._sends:
+            sent = self.known.messages.get(key)
+            self._sends[key] = {send.recipient: send for send in sent.sends} if sent is not None else {}
+        return self._sends[key]
 
-def _whom_message_went_to(sent: SentMessage, subjects: Sequence[Subject], clues: Clues) -> list[str | None]:
-    """As above, by whom the message was sent to."""
-    recipients = {send.recipient for send in sent.sends}
-    mailed = [next(filter(recipients.__contains__, subject.addresses()), None) for subject in subjects]
-    if any(mailed):
-        return mailed
-    candidates = recipients if not sent.shared else recipients & {*clues.verp, *clues.named}
-    forwarded = next(iter(candidates)) if len(candidates) == 1 else None
-    return [forwarded] * len(subjects)
+    def shared(self, key: int) -> bool:
+        return key in self.known.messages and self.known.messages[key].shared
 
+    def named_by(self, token: Token) -> list[str | None]:
+        """The mailed address of each recipient, None where the token is not about that one.
 
-def _guesses(clues: Clues, subjects: Sequence[Subject], known: Known) -> list[str | None]:
-    """The address that VERP names: no proof, but the best that an unsigned return path says."""
-    if not clues.verp:
-        return [None] * len(subjects)
-    mailed = [next((one for one in subject.addresses() if one in clues.verp), None) for subject in subjects]
-    if any(mailed):
-        return mailed
-    likeliest = next(filter(known.addresses.__contains__, clues.verp), clues.verp[0])
-    return [likeliest] * len(subjects)
+        Where it names none of them the mail was forwarded, or the token was taken from another mail: either way it is about
+        the address that it names, if we know that one, and about no other.
+        """
+        if token.key not in self._hashes:
+            named = {one for subject in self._subjects for one in subject.addresses()}
+            self._hashes[token.key] = {token.key.recipient(one): one for one in named}
+        if address := self._hashes[token.key].get(token.recipient):
+            return self._among([address])
+        candidates = (*self.sends(token.message), *self.clues.named, *self.clues.verp)
+        return [next(filter(token.names, candidates), None)] * len(self._subjects)
+
+    def sent_to(self, key: int) -> list[str | None]:
+        """As above, by whom the message was sent to."""
+        recipients = self.sends(key)
+        mailed = self._among(recipients)
+        if any(mailed):
+            return mailed
+        candidates = set(recipients)
+        if self.shared(key):
+            candidates &= {*self.clues.verp, *self.clues.named}
+        forwarded = next(iter(candidates)) if len(candidates) == 1 else None
+        return [forwarded] * len(self._subjects)
+
+    def guesses(self) -> list[str | None]:
+        """The address that VERP names: no proof, but the best that an unsigned return path says."""
+        verp = self.clues.verp
+        if not verp:
+            return [None] * len(self._subjects)
+        mailed = self._among(frozenset(verp))
+        if any(mailed):
+            return mailed
+        likeliest = next(filter(self.known.addresses.__contains__, verp), verp[0])
+        return [likeliest] * len(self._subjects)
+
+    def _among(self, addresses: Collection[str]) -> list[str | None]:
+        """Of each recipient the address that is among these."""
+        return [
+            next((one for one in subject.addresses() if one in addresses), None) for subject in self._subjects
+        ]
 
 
 def _tied(
     subject: Subject,
     proofs: Sequence[_Proof],
     guess: str | None,
-    clues: Clues,
+    seen: _Seen,
     ours: Ours,
-    known: Known,
     *,
     foreign: bool,
 ) -> Tied:
+    clues, known = seen.clues, seen.known
     best = min(proofs, key=_Proof.rank, default=None)
     if best is None and clues.dkim:
         best = _Proof(Trust.PLAUSIBLE, Match.DKIM, guess)
@@ -191,7 +215,8 @@ def _tied(
             findings.append(Finding.OTHER_RECIPIENT)
         if clues.false:
             findings.append(Finding.FALSE_TOKEN)
-        if known.any and not {*subject.addresses(), *clues.verp} & known.addresses.keys():
+        was_mailed = seen.verp_was_mailed or any(one in known.addresses for one in subject.addresses())
+        if known.any and not was_mailed:
             findings.append(Finding.NEVER_MAILED)
     if best is None:
         return Tied(Correlation(findings=tuple(findings)))
@@ -208,12 +233,6 @@ def _tied(
             findings=tuple(findings),
         ),
         token,
-    )
-
-
-def _send_to(sent: SentMessage | None, address: str) -> Send | None:
-    return (
-        next((send for send in sent.sends if send.recipient == address), None) if sent is not None else None
     )
 
 
