@@ -228,14 +228,16 @@ class Dovecot:
 
     def renumber(self, user: str, folder: str = "INBOX") -> None:
         """Give the folder another UIDVALIDITY, as a restored backup or a moved account does."""
-        before = self.doveadm("mailbox", "status", "-u", user, "uidvalidity", folder)
-        path = self._maildir(user, folder)
-        for name in path.glob("dovecot*"):
-            name.unlink()
-        for name in path.glob("dovecot-uidvalidity*"):
-            name.unlink()
+        before = self._uid_validity(user, folder)
+        self.stop()  # who has the folder open would write its numbers down again
+        for path in self._maildir(user, folder).glob("dovecot*"):
+            path.unlink()
         time.sleep(1.1)  # the new one is made of the time in seconds
-        assert self.doveadm("mailbox", "status", "-u", user, "uidvalidity", folder) != before
+        self.start()
+        assert self._uid_validity(user, folder) != before
+
+    def _uid_validity(self, user: str, folder: str) -> str:
+        return self.doveadm("mailbox", "status", "-u", user, "uidvalidity", folder)
 
 
 def answers(port: int) -> bool:

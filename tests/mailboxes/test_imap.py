@@ -131,6 +131,7 @@ def test_several_folders_are_read_and_one_that_is_gone_keeps_nobody_from_the_oth
     well(poller.once())
     assert faults(poller.database, 3) == []
     assert "works" in well(poller.run("accounts"))
+    assert f"{user} works" in poller.run("doctor").stdout
 
 
 def test_mail_of_long_ago_is_left(dovecot, user, poll):
@@ -147,6 +148,7 @@ def test_a_refused_login_is_told_without_the_password(dovecot, user, poll):
     assert f"refuses the login of {user}" in ran.stderr
     shown = poller.run("accounts", "--json")
     assert "refuses the login" in shown.stdout
+    assert "refuses the login" in poller.run("doctor").stdout
     assert "rather-wrong" not in ran.stdout + ran.stderr + shown.stdout + shown.stderr
     assert b"rather-wrong" not in poller.database.read_bytes()
 
