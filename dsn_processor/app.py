@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from dsn_processor import bulk, pipeline
+from dsn_processor import bulk, deeds, pipeline
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
@@ -229,6 +230,14 @@ def reclassified(url: str, rules: Rules | None, *, apply: bool) -> Iterator[Iter
         if store is None or isinstance(store, Handover):
             store = closing.enter_context(Store.open(url, readonly=True))
         yield reclassify(store, rules, apply=apply, server=server, correlation=correlation_options())
+
+
+def do(url: str, wanted: Iterable[dict[str, Any]]) -> int:
+    """Do something to addresses (deeds.py), or have the server that holds the database do it. Returns how many changed."""
+    with opened(url) as store:
+        return sum(
+            store.do(deed) if isinstance(store, Handover) else deeds.do(store, deed) for deed in wanted
+        )
 
 
 def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Outcome]]:

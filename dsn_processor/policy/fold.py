@@ -243,9 +243,10 @@ def _steps(known: Known) -> list[_Step]:
 
 
 def _failures(happenings: tuple[Happening, ...]) -> Iterator[_Step]:
+    """Each attempt once, as far as the best report of it proves it."""
     for one in happenings:
-        times: dict[datetime, Trust] = {one.at: one.trust}
-        for at, trust in one.attempts if one.kind is Kind.FAILED else ():
+        times: dict[datetime, Trust] = {}
+        for at, trust in one.attempts or ((one.at, one.trust),):
             if at not in times or _TRUST.index(trust) < _TRUST.index(times[at]):
                 times[at] = trust
         for at, trust in times.items():

@@ -15,7 +15,8 @@ class Attempt(NamedTuple):
 
 class Happening(NamedTuple):
     """An event, of one mail and the address that it concerns. ``about`` names the message, the event's ``identity`` where it
-    is not known. ``attempts`` are further reports of the same, at other times.
+    is not known. ``attempts`` are all reports of the same, where there are several.
+    ``since`` is when the message came to the MTA that reports, ``message_id`` its id: for those who send it again.
     """
 
     identity: str
@@ -33,6 +34,8 @@ class Happening(NamedTuple):
     remote_mta: str = ""
     feedback_type: str = ""
     attempts: tuple[Attempt, ...] = ()
+    since: datetime | None = None
+    message_id: str = ""
 
 
 class Success(NamedTuple):

@@ -15,11 +15,11 @@ from dsn_processor.policy.happenings import Known
 from dsn_processor.policy.modes import Chosen, Ruling, mode_of, way_of
 from dsn_processor.policy.options import SOURCES
 from dsn_processor.record import checking, sends, standing, waves
-from dsn_processor.record.checking import SuppressionFilter, SuppressionRow
+from dsn_processor.record.checking import Denial, SuppressionFilter, SuppressionRow
 from dsn_processor.record.columns import storable
 from dsn_processor.record.entries import NewEvent, NewReport
 from dsn_processor.record.rows import LOOKUP_LIMIT
-from dsn_processor.record.standing import By
+from dsn_processor.record.standing import By, NewAct
 from dsn_processor.record.tables import metadata
 from dsn_processor.record.waves import Alert, Wave
 from dsn_processor.terms import Act, BounceType, Kind, Mode, Scope, SuppressionKind, Trust
@@ -154,9 +154,15 @@ class Addresses:
         at: datetime | None = None,
     ) -> int:
         """Do it to these canonical addresses. Returns how many of them changed."""
-        chosen = list(dict.fromkeys(storable(address)[:LOOKUP_LIMIT] for address in addresses if address))
         when = at or datetime.now(UTC)
-        standing.add_acts(self._connection, chosen, act, by, at=when, kind=kind, until=until)
+        return self.act_each(act, [NewAct(one, by.reason, when, kind, until) for one in addresses], by)
+
+    def act_each(self, act: Act, acts: Sequence[NewAct], by: By) -> int:
+        """As ``act``, with a reason and a time for each. Returns how many addresses changed."""
+        chosen = {storable(one.address)[:LOOKUP_LIMIT]: one for one in acts if one.address}
+        standing.add_acts(
+            self._connection, act, [one._replace(address=key) for key, one in chosen.items()], by.author
+        )
         self._touched.update(chosen)
         return self.settle(by)
 
@@ -191,7 +197,7 @@ class Addresses:
         proving = self.ruling.keys or sends.any_sends(connection)
         return mode_of(way, self.ruling.options, proving=proving)
 
-    def check(self, addresses: Sequence[str], now: datetime) -> dict[str, SuppressionRow]:
+    def check(self, addresses: Sequence[str], now: datetime) -> dict[str, Denial]:
         """Of these canonical addresses those that may not be mailed ``now``, and why."""
         with self._reading() as connection:
             return checking.check(connection, addresses, now)

@@ -67,6 +67,11 @@ _complaint = case(
     (_event.c.kind == Kind.COMPLAINT.value, func.json_extract(_report.c.feedback, "$.feedback_type")),
     else_=literal(None),
 )
+_OF_REPORT = (
+    _complaint.label("feedback_type"),
+    _report.c.arrival_date,
+    func.json_extract(_report.c.returned_message, "$.message_id").label("returned_id"),
+)
 # Only what may count: events that never do, and unproven ones in strict mode, may be many.
 _MAY_COUNT = (
     _event.c.kind.in_(_MATTER),
@@ -82,7 +87,7 @@ _MAY_COUNT = (
 
 
 def _happenings(address: Any, *which: Any) -> Any:
-    wanted = select(address.label("concerned"), *_COLUMNS, _report.c.mode, _complaint.label("feedback_type"))
+    wanted = select(address.label("concerned"), *_COLUMNS, _report.c.mode, *_OF_REPORT)
     return wanted.join(_report, _report.c.message_id == _event.c.message_id).where(*which, *_MAY_COUNT)
 
 
@@ -171,19 +176,27 @@ def concerned(connection: Connection) -> Iterator[list[str]]:
         after = page[-1]
 
 
-def add_acts(
-    connection: Connection,
-    addresses: Sequence[str],
-    act: Act,
-    by: By,
-    *,
-    at: datetime,
-    kind: SuppressionKind | None = None,
-    until: datetime | None = None,
-) -> None:
-    """Keep that somebody did something to these canonical addresses."""
-    common = {"at": at, "act": act.value, "kind": kind and kind.value, "until": until}
-    rows = [{"address": one, **common, "author": by.author, "reason": by.reason} for one in addresses]
+class NewAct(NamedTuple):
+    """To be done to a canonical address, at its own time. ``kind`` None is all kinds, ``until`` None for good."""
+
+    address: str
+    reason: str
+    at: datetime
+    kind: SuppressionKind | None = None
+    until: datetime | None = None
+
+
+def add_acts(connection: Connection, act: Act, acts: Sequence[NewAct], author: str) -> None:
+    """Keep that somebody did something to addresses."""
+    rows = [
+        {
+            **one._asdict(),
+            "act": act.value,
+            "kind": one.kind and one.kind.value,
+            "author": author,
+        }
+        for one in acts
+    ]
     if rows:
         connection.execute(insert(_act), rows)
 
@@ -301,7 +314,19 @@ def _happening(row: Any, attempts: Mapping[str, Sequence[Attempt]]) -> Happening
         remote_mta=(row.remote_mta or "").strip().lower()[:255],
         feedback_type=(row.feedback_type or "").lower(),
         attempts=tuple(attempts.get(row.identity, ())),
+        since=_instant(row.arrival_date, row.occurred_at),
+        message_id=row.sent_message_id or row.returned_id or "",
     )
+
+
+def _instant(text: str | None, latest: datetime) -> datetime | None:
+    """A date that a mail tells, if it is one that can be."""
+    try:
+        at = datetime.fromisoformat(text or "")
+        at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if at <= latest else None
 
 
 def _manual_act(row: Any) -> ManualAct:

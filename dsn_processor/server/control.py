@@ -10,10 +10,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dsn_processor import __version__, bulk, logs, matching
+from dsn_processor import __version__, bulk, deeds, logs, matching
 from dsn_processor.bulk import Prepared
 from dsn_processor.correlate.options import CorrelationOptions
-from dsn_processor.errors import StoreError
+from dsn_processor.errors import StoreError, UsageError
 from dsn_processor.facts import Envelope, InboundMessage, Send
 from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.taking import Taking
@@ -55,6 +55,7 @@ class Control:
             "commit": self._commit,
             "replace": self._replace,
             "retry": self._retry,
+            "do": self._do,
             "register": self._register,
             "drop_sends": self._drop_sends,
             "met": self._met,
@@ -201,6 +202,12 @@ class Control:
 
         number, last = await self._writer.call(dropped)
         return {"dropped": number, "last": last}
+
+    async def _do(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        try:
+            return {"changed": await self._writer.call(lambda store: deeds.do(store, header["deed"]))}
+        except UsageError as error:
+            return {"error": str(error), "fault": "usage"}
 
     async def _retry(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
         ids: Sequence[int] | None = header["ids"]

@@ -193,6 +193,11 @@ class Handover:
         retried: list[int] = self._ask({"ask": "retry", "ids": ids})["retried"]
         return retried
 
+    def do(self, deed: dict[str, Any]) -> int:
+        """Have something done to addresses (deeds.py)."""
+        changed: int = self._ask({"ask": "do", "deed": deed})["changed"]
+        return changed
+
     def _ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         with self._turn:
             return self._answer(header, body)

@@ -181,8 +181,8 @@ def test_tiers_are_what_is_configured():
 
 
 def test_five_attempts_at_one_message():
-    times = [Attempt(at(seconds=total), Trust.SIGNED) for total in (300, 2100, 9300, 38100)]
-    assert not state(failure(attempts=tuple(times[:3]))).suppressions
+    times = [Attempt(at(seconds=total), Trust.SIGNED) for total in (0, 300, 2100, 9300, 38100)]
+    assert not state(failure(attempts=tuple(times[:4]))).suppressions
     [one] = state(failure(attempts=tuple(times))).suppressions
     assert (one.reason, one.until, one.at) == ("Every attempt failed: mailbox_full", None, at(seconds=38100))
     domain = failure(reason=Reason.DNS_FAILURE, attempts=tuple(times))

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from dsn_processor import pipeline
 from dsn_processor.bulk import take
 from dsn_processor.facts import Envelope, InboundMessage, Send
+from dsn_processor.policy.modes import Ruling
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.reclassify import reclassify
-from dsn_processor.policy.modes import Ruling
 from dsn_processor.record.checking import SuppressionFilter
 from dsn_processor.record.standing import By
 from dsn_processor.record.store import Store
