@@ -22,7 +22,8 @@ _IDS = 5  # values of our header
 _DELIVERED_TO = pattern(
     rb"\n(?:delivered-to|x-original-to|envelope-to|to)[ \t]*:([^\n]{1,1000})", re.IGNORECASE
 )
-_ADDRESS = pattern(r"[^\s<>,;:\"()]{1,320}@[\w.-]{1,255}")
+_BETWEEN = pattern(r"[\s<>,;:\"()]+")
+_LONGEST = 400  # characters of an address
 
 
 class Clues(NamedTuple):
@@ -82,9 +83,9 @@ def _delivered_to(raw: bytes) -> Iterator[str]:
     """Whom the mail was to, by its own header: what the last MTA or mailbox kept of the envelope."""
     head = b"\n" + raw[:_HEAD].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     found = [
-        address[0]
+        address
         for value in _DELIVERED_TO.finditer(head)
-        for address in _ADDRESS.finditer(value[1].decode("utf-8", "replace"))
+        for address in _addresses(value[1].decode("utf-8", "replace"))
     ]
     yield from found[:_RECIPIENTS]
 
@@ -105,7 +106,10 @@ def _field(name: str) -> re.Pattern[bytes]:
 
 
 def _named(to: str) -> Iterator[str]:
-    for number, address in enumerate(_ADDRESS.finditer(to)):
-        if number == _RECIPIENTS:
-            return
-        yield canonical_address(unwrapped(address[0]))
+    for address in islice(_addresses(to), _RECIPIENTS):
+        yield canonical_address(unwrapped(address))
+
+
+def _addresses(text: str) -> Iterator[str]:
+    """Words that may be addresses, in one pass: what they are is for others to find out."""
+    return (word for word in _BETWEEN.split(text) if "@" in word and len(word) <= _LONGEST)

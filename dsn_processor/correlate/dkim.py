@@ -13,7 +13,6 @@ _SEARCHED = 2**20  # bytes of a mail that are looked through
 _BLOCK = 65_536  # bytes of a header
 _BLOCKS, _SIGNATURES = 3, 5
 _FIELD = pattern(rb"\r\ndkim-signature[ \t]*:", re.IGNORECASE)
-_LINE_END = pattern(rb"\r?\n")
 _ALGORITHMS = {b"rsa-sha256", b"ed25519-sha256"}
 _RECORD = pattern(r"([\w.-]+\._domainkey\.[\w.-]+?)\.?\s+(v\s*=\s*DKIM1\b.*\bp\s*=.+)", re.DOTALL)
 
@@ -38,7 +37,9 @@ def returned_signature(raw: bytes, keys: Mapping[str, str]) -> str | None:
 
 def _headers_inside(raw: bytes) -> Iterator[bytes]:
     """Header blocks with signatures, that of the mail itself left out: whoever sent it signed that one."""
-    text = _LINE_END.sub(b"\r\n", raw[:_SEARCHED])
+    if b"dkim-signature" not in raw[:_SEARCHED].lower():
+        return
+    text = raw[:_SEARCHED].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     end = text.find(b"\r\n\r\n")
     for _ in range(_BLOCKS):
         if end < 0 or (found := _FIELD.search(text, end)) is None:
