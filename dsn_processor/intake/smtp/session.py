@@ -35,6 +35,13 @@ class Session(Connection):
             await self._receive(spool)
             self._receiving, self._storing = False, True
             answer = await self._answer(spool)
+        except Exception as error:
+            if self._receiving and not isinstance(error, GoneError):
+                # What is left of the mail would be read as commands.
+                await self.handle_exception(error)
+                self.part("421 4.3.0 Something failed here, come again later", None)
+                raise GoneError from None
+            raise
         finally:
             self._receiving = self._storing = False
             spool.close()

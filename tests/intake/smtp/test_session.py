@@ -324,3 +324,26 @@ def test_no_room_for_a_large_mail(run, serve, monkeypatch):
             assert (await client.mail()).startswith("250 ")
 
     run(test())
+
+
+def test_a_fault_of_ours_within_a_mail_makes_no_commands_of_its_rest(run, serve, monkeypatch):
+    def fault(*_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("dsn_processor.intake.smtp.session.Spool.add", fault)
+
+    async def test():
+        async with serve() as served:
+            client = await served.ready()
+            assert await client.ask("MAIL FROM:<>", "RCPT TO:<a@example.com>") == [
+                "250 2.1.0 Ok",
+                "250 2.1.5 Ok",
+            ]
+            assert (await client.told("DATA")).startswith("354 ")
+            client.send(b"Subject: x\r\n")
+            assert (await client.hear()).startswith("421 4.3.0 ")
+            assert await client.hear() is None
+            assert served.keeper.mails == []
+            assert served.service.memory.held == 0
+
+    run(test())
