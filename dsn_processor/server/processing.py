@@ -141,8 +141,9 @@ class Processing:
             worker.send(examine_all, [work.unread for work in works], self._rules())
             works[:] = map(without_raw, works)  # the worker has them, and so has the disk
             answers = worker.receive(len(works))
-        except (WorkerDiedError, DsnProcessorError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it was: without this thread they would wait for ever
             self._forget(number)
+            worker.kill()
             if self._stopping:
                 return [], None
             metrics.WORKER_RESTARTS.labels(_cause(error)).inc()

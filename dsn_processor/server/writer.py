@@ -13,11 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from dsn_processor import logs, metrics
 from dsn_processor.correlate.options import CorrelationOptions
-from dsn_processor.errors import (
-    MailDamagedError,
-    StoreError,
-    StoreFullError,
-)
+from dsn_processor.errors import MailDamagedError, StoreError, StoreFullError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import (
     ATTEMPTS,
@@ -79,8 +75,10 @@ class Writer:
         self._due = 0.0  # when what is done is stored at the latest
         self._queued = 0  # bytes of the mails in _takes
         self._stopping = False
+        self._ended = False  # nobody does what is asked from now on
         self._backlog = True  # on disk may be mails that nobody has begun
         self._begun: set[int] = set()
+        self._again: set[int] = set()  # of those, mails that came again meanwhile, for others maybe
         self._thread = threading.Thread(target=self._run, name="writer")
 
     # ---- for the event loop's thread
@@ -91,9 +89,11 @@ class Writer:
         self._thread.start()
 
     def take(self, message: InboundMessage) -> asyncio.Future[Accepted]:
-        """Have a mail stored. The future tells when it is on disk, or raises StoreError. Raises StoreFullError."""
+        """Have a mail stored. The future tells when it is on disk, or raises StoreError. Raises the same, too."""
         future: asyncio.Future[Accepted] = self._loop.create_future()
         with self._wake:
+            if self._ended:
+                raise StoreError("the server has ended")
             if len(self._takes) >= _QUEUED_MAILS or self._queued > _QUEUED_BYTES:
                 raise StoreFullError("more mails wait to be stored than there is room for")
             self._takes.append(_Take(message, future))
@@ -105,6 +105,9 @@ class Writer:
         """Have ``function`` called with the store between two turns."""
         future: asyncio.Future[_Answer] = self._loop.create_future()
         with self._wake:
+            if self._ended:
+                _resolve([(future, StoreError("the server has ended: run this again"))])
+                return future
             self._calls.append(_Call(function, future))
             self._wake.notify()
         return future
@@ -153,6 +156,7 @@ class Writer:
                     self._wake.wait(patience)
                 takes, calls, done = self._grab()
                 if self._stopping and not (takes or calls or done):
+                    self._ended = True
                     break
             try:
                 self._turn(takes, calls, done)
@@ -233,6 +237,7 @@ class Writer:
         metrics.COMMIT_SECONDS.observe(time.monotonic() - began)
         metrics.COMMIT_MAILS.observe(len(takes))
         self._tell([(take.future, answer) for take, answer in zip(takes, accepted, strict=True)])
+        self._again.update(one.id for one in accepted if one.duplicate and one.id in self._begun)
         self._begun.update(work.id for work in works)
         self._processing.offer(works)
         if sum(not one.duplicate for one in accepted) > len(works) or len(works) < len(takes):
@@ -240,6 +245,8 @@ class Writer:
 
     def _finish(self, store: Store, done: Sequence[tuple[Work, Examined]]) -> None:
         try:
+            stale = self._stale(store, done)
+            done = [(work, examined) for work, examined in done if work.id not in stale]
             outcomes = finish(store, done, self.correlation())
         except StoreError as error:
             self._keeper.failed(error)
@@ -249,11 +256,29 @@ class Writer:
         except Exception:
             log.exception("fault of ours")
             outcomes = []
+            self._backlog = True  # they still wait on disk
         self._begun.difference_update(work.id for work, _ in done)
         for (work, _), outcome in zip(done, outcomes, strict=False):
             self._count(work, outcome)
         if any(outcome.error for outcome in outcomes):
             self._backlog = True
+
+    def _stale(self, store: Store, done: Sequence[tuple[Work, Examined]]) -> set[int]:
+        """Of mails that were read, those that somebody else got meanwhile: they were read without that recipient, and
+        wait to be read again, as if they had not been begun.
+        """
+        stale = {
+            work.id
+            for work, examined in done
+            if work.id in self._again and examined.parsed is not None and _readdressed(store, work)
+        }
+        if stale:
+            with store.transaction():
+                store.unclaim(sorted(stale))
+            self._backlog = True
+        self._begun -= stale
+        self._again.difference_update(work.id for work, _ in done)
+        return stale
 
     def _count(self, work: Work, outcome: Outcome) -> None:
         if outcome.kind is None:
@@ -344,6 +369,10 @@ class Writer:
     def _tell(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if answers:
             self._loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _readdressed(store: Store, work: Work) -> bool:
+    return (mail := store.message(work.id)) is not None and mail.envelope != work.unread.message.envelope
 
 
 def _pass_on(source: asyncio.Future[_Answer], answer: Future[_Answer]) -> None:

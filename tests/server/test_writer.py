@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.server.processing import Processing
 from dsn_processor.server.writer import Writer
 from dsn_processor.terms import MessageState
+from dsn_processor.workers import Worker
 
 PATIENCE = 60
 
@@ -530,3 +532,97 @@ def test_nothing_but_facts_is_unpickled(value):
         facts_of(bulk.Prepared, pickle.dumps(value))
     with pytest.raises(ValueError, match="no fact"):
         facts_of(bulk.Prepared, b"cos\nsystem\n(S'true'\ntR.")
+
+
+def test_a_mail_that_comes_for_another_while_it_is_read_is_read_for_both(url, mails, monkeypatch):
+    reading, go_on = threading.Event(), threading.Event()
+    real = Worker.receive
+    seen = []
+
+    def receive(worker, number):
+        answers = real(worker, number)
+        if not reading.is_set():
+            reading.set()
+            go_on.wait(PATIENCE)
+        return answers
+
+    from dsn_processor import pipeline
+
+    finish = pipeline.finish
+
+    def finished(store, done, correlation):
+        seen.extend(work.unread.message.envelope.recipients for work, _ in done)
+        return finish(store, done, correlation)
+
+    monkeypatch.setattr(Worker, "receive", receive)
+    monkeypatch.setattr("dsn_processor.server.writer.finish", finished)
+
+    async def steps():
+        async with Rig(url) as rig:
+            await rig.take(mails[0], "token-a@example.com")
+            await asyncio.to_thread(reading.wait, PATIENCE)
+            again = await rig.take(mails[0], "token-b@example.com")
+            go_on.set()
+            assert again.duplicate
+            await rig.processed(1)
+            assert seen == [("token-a@example.com", "token-b@example.com")]
+            stored = await rig.writer.call(lambda store: store.report(1))
+            assert (len(stored.events), stored.message.attempts) == (1, 1)
+
+    run(steps())
+
+
+def test_after_the_end_nobody_waits_for_an_answer(url, mails):
+    async def steps():
+        async with Rig(url) as rig:
+            pass
+        with pytest.raises(StoreError, match="has ended"):
+            await rig.take(mails[0])
+        with pytest.raises(StoreError, match="has ended"):
+            await rig.writer.call(lambda store: store.stats())
+        with pytest.raises(StoreError, match="has ended"):
+            await asyncio.to_thread(rig.writer.ask, lambda store: store.stats())
+
+    run(steps())
+
+
+def test_a_fault_of_ours_with_an_answer_is_another_attempt(url, mails, monkeypatch):
+    real, faults = Worker.receive, [ValueError("no answer as it should be")]
+
+    def receive(worker, number):
+        if faults:
+            raise faults.pop()
+        return real(worker, number)
+
+    monkeypatch.setattr(Worker, "receive", receive)
+
+    async def steps():
+        async with Rig(url, options=ProcessingOptions(workers=1)) as rig:
+            await rig.take(mails[0])
+            await rig.processed(1)
+            await rig.take(mails[1])
+            await rig.processed(2)
+
+    run(steps())
+    with Store.open(url) as store:
+        assert (store.message(1).attempts, store.message(2).attempts) == (2, 1)
+
+
+def test_answers_that_cannot_be_kept_for_a_fault_of_ours_are_asked_for_again(url, mails, monkeypatch):
+    from dsn_processor import pipeline
+
+    real, faults = pipeline.finish, [ValueError("a fault of ours")]
+
+    def finish(store, done, correlation):
+        if faults:
+            raise faults.pop()
+        return real(store, done, correlation)
+
+    monkeypatch.setattr("dsn_processor.server.writer.finish", finish)
+
+    async def steps():
+        async with Rig(url) as rig:
+            await rig.take(mails[0])
+            await rig.processed(1)
+
+    run(steps())
