@@ -122,10 +122,11 @@ def accept_all(
         if len(fresh) < len(messages):
             store.count_duplicates(len(messages) - len(fresh))
     new = {one.identity: id_ for one, id_ in zip(fresh, ids, strict=True)}
+    first = {key: at for at, key in reversed(list(enumerate(keys)))}
     accepted = [
         Accepted(known[key], duplicate=True)
         if key in known
-        else Accepted(new[key], duplicate=key in keys[:at])
+        else Accepted(new[key], duplicate=first[key] < at)
         for at, key in enumerate(keys)
     ]
     return accepted, [Work(id_, one, 1) for id_, one in zip(ids, begun, strict=False)]

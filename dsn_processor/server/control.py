@@ -84,7 +84,7 @@ class Control:
             self._path.unlink()
         self._server.close()
         for stream in list(self._open):
-            stream.close()
+            stream.transport.abort()  # one that does not read its answer must not hold up the end
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
