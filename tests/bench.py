@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from correlate.registry import measure as measure_registry
+from policy.checking import measure as measure_checks
 from serve import speed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +139,9 @@ class Bench:
         self.sizes()
         print(f"\nthe registry of sends ({self.args.sends:,}; --sends says how many):", flush=True)
         measure_registry(self.args.sends)
+        print("\nwho may be mailed (--addresses says how many):", flush=True)
+        if measure_checks(self.args.addresses) > 2:
+            self.failures.append("check takes more than twice as long as bare look-ups")
         self.serve()
         if self.args.memory:
             self.memory()
@@ -322,6 +326,7 @@ def main() -> int:
     )
     parser.add_argument("--serve-mails", type=int, default=3_000, help="mails sent to the server in one run")
     parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
+    parser.add_argument("--addresses", type=int, default=1_000_000, help="addresses checked")
     parser.add_argument("--serve-rounds", type=int, default=3)
     parser.add_argument("--only", choices=("serve",), help="measure this alone")
     parser.add_argument(

@@ -16,6 +16,8 @@ from dsn_processor.cli import probes
 from dsn_processor.cli.config import file_problems
 from dsn_processor.errors import ConfigurationError, SettingsError, StoreError
 from dsn_processor.listening import listen_address
+from dsn_processor.policy.modes import lines_of, mode_of
+from dsn_processor.policy.options import SOURCES
 from dsn_processor.record import checkup
 from dsn_processor.record.sqlite import file_of
 from dsn_processor.record.store import Store
@@ -76,7 +78,7 @@ def examine(config: str | None, db: str | None) -> Iterator[Finding]:
     server, found = find_server(path)
     yield found
     patient = Patient(loaded.settings, path, server)
-    for check in (check_database, check_disk, check_descriptors, check_ports, check_accounts):
+    for check in (check_database, check_disk, check_descriptors, check_ports, check_accounts, check_modes):
         yield from check(patient)
 
 
@@ -314,6 +316,22 @@ def check_accounts(patient: Patient) -> Iterator[Finding]:
                 "" if status.checked_at is None else f", last read {status.checked_at:%Y-%m-%d %H:%M} UTC"
             )
             yield Finding(OK, "accounts", f"{name} works{checked}")
+
+
+def check_modes(patient: Patient) -> Iterator[Finding]:
+    """Which reports may change an address, by where they come from."""
+    modes = {}
+    proving = bool(patient.settings.correlation.keys)
+    try:
+        if patient.path.exists():
+            with Store.open(patient.settings.database, readonly=True) as store:
+                proving = proving or store.any_sends()
+    except (StoreError, OSError):
+        return  # told of by the check of the database
+    for way in SOURCES:
+        modes[way] = mode_of(way, patient.settings.policy, proving=proving)
+    for line in lines_of(modes):
+        yield Finding(OK, "policy", line)
 
 
 def _about(size: int) -> str:

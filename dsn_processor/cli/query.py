@@ -118,14 +118,28 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_stats(args: argparse.Namespace) -> int:
+    from dsn_processor.cli.render import print_table
+    from dsn_processor.policy.modes import lines_of
+    from dsn_processor.settings import ruling
+
     with _open(args) as store:
+        store.addresses.ruling = ruling()
         stats = store.stats()
+        modes = store.addresses.chosen_modes()
+        suppressions = store.addresses.count(datetime.now(UTC))
     if args.json:
         import json
 
-        print(json.dumps(describe_stats(stats)))
+        told = {way: dict(zip(("mode", "why", "change"), one, strict=True)) for way, one in modes.items()}
+        print(json.dumps({**describe_stats(stats), "suppressions": suppressions, "modes": told}))
     else:
         _print_stats(stats)
+        if suppressions:
+            print()
+            print_table(("suppressions", "number"), suppressions.items())
+        print()
+        for line in lines_of(modes):
+            print(f"mode: {line}")
     return 0
 
 

@@ -71,6 +71,8 @@ def _tell(started: "Started", settings: "Settings") -> None:
     for name, value in rows:
         if value:
             print(f"  {name:<9} {value}")
+    for line in started.modes:
+        print(f"  {'mode':<9} {line}")
     if smtp and not settings.smtp.recipients:
         database = shlex.quote(f"sqlite:///{started.database}")
         print(

@@ -1,5 +1,6 @@
 """Which reports may change an address, by where they came from; and why."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dsn_processor.policy.options import SOURCES, PolicyOptions
@@ -46,3 +47,14 @@ def mode_of(way: str, options: PolicyOptions, *, proving: bool) -> Chosen:
         "anybody can send a report here, and without key or registry none can be proven",
         f'[policy] modes = ["{way}=open"]',
     )
+
+
+def lines_of(modes: Mapping[str, Chosen]) -> list[str]:
+    """What mails may change, for a person to read: those that may the same, for the same reason, together."""
+    ways: dict[tuple[Mode, str], list[str]] = {}
+    for way, one in modes.items():
+        ways.setdefault((one.mode, one.why), []).append(way)
+    return [
+        f"{mode.value} for {', '.join(names)}: {why}; {modes[names[0]].change} changes that"
+        for (mode, why), names in ways.items()
+    ]

@@ -38,7 +38,8 @@ _CONCERNED = select(func.coalesce(_event.c.mailed_address, _event.c.canonical))
 _OF_MAIL = _CONCERNED.where(_event.c.message_id == bindparam("mail"))
 _OF_EVENTS = _CONCERNED.where(_event.c.identity.in_(bindparam("identities", expanding=True)))
 _WITH_STATE = text(
-    "SELECT address FROM address_state WHERE address IN (SELECT value FROM json_each(:addresses))"
+    "SELECT value FROM json_each(:addresses) WHERE EXISTS (SELECT 1 FROM address_state WHERE address = value) "
+    "OR EXISTS (SELECT 1 FROM suppression WHERE address = value)"
 )
 _MATTER = {Kind.FAILED, Kind.DELIVERED, Kind.COMPLAINT}
 _ABOUT_IT = {Scope.RECIPIENT, Scope.DOMAIN}

@@ -212,7 +212,7 @@ def _write(
     after: _Rows = {}
     new_states = {}
     for state in states:
-        if state != State(state.address):
+        if state._replace(suppressions=()) != State(state.address):
             new_states[state.address] = _state_row(state)
         for one in state.suppressions:
             row = _suppression_row(state.address, one)

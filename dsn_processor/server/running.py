@@ -20,6 +20,7 @@ from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.smtp.listener import Listener
 from dsn_processor.intake.taking import Refusal
 from dsn_processor.pipeline import Accepted
+from dsn_processor.policy.modes import lines_of
 from dsn_processor.reading import Rules
 from dsn_processor.server.control import Control
 from dsn_processor.server.following import AccountMetrics
@@ -44,11 +45,14 @@ _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that some
 
 
 class Started(NamedTuple):
-    """Where a server that has started is to be found: the database's file, addresses by listener, the web's address."""
+    """Where a server that has started is to be found: the database's file, addresses by listener, the web's address; which reports may change an
+    address, in lines for a person.
+    """
 
     database: Path
     addresses: dict[str, list[str]]
     web: str | None
+    modes: list[str]
 
 
 class Server:
@@ -92,9 +96,10 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-            started(Started(database, self._listener.addresses, web))
+            modes = lines_of(await self._writer.call(lambda store: store.addresses.chosen_modes()))
+            started(Started(database, self._listener.addresses, web, modes))
             notify(f"READY=1\nMAINPID={os.getpid()}")
-            log.info("started", database=str(database), web=web, **self._listener.addresses)
+            log.info("started", database=str(database), web=web, modes=modes, **self._listener.addresses)
             await self._stop.wait()
             log.info("stopping", sessions=self._listener.sessions)
             notify("STOPPING=1")

@@ -204,7 +204,10 @@ def test_a_terminal_gets_a_table_and_is_told_of_more(url, write_dsn):
 def test_stats_as_json(filled, run):
     code, out, _ = run("stats", "--json")
     assert code == 0
-    assert json.loads(out) == {
+    told = json.loads(out)
+    assert told.pop("modes")["files"]["mode"] == "open"
+    assert told.pop("suppressions") == {"active": 1}
+    assert told == {
         "mails": 3,
         "pending": 0,
         "quarantined": 0,

@@ -9,8 +9,11 @@ from dsn_processor.bulk import take
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.correlate.token import Key
 from dsn_processor.facts import Envelope, InboundMessage, Send
+from dsn_processor.policy.modes import Ruling
+from dsn_processor.policy.options import PolicyOptions
+from dsn_processor.record.checking import SuppressionFilter
 from dsn_processor.record.store import Store
-from dsn_processor.terms import Trust
+from dsn_processor.terms import Standing, Trust
 from dsn_processor.tokens import mint, return_path
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -209,6 +212,19 @@ def test_nothing_forged_is_proven(store, write_dsn):
     assert len(about_victim) > REPORTS // 10
     assert {event.trust for event in about_victim} == {Trust.UNPROVED, Trust.PLAUSIBLE}
     assert {event.concerned for event in store.events() if event.trust is Trust.SIGNED} == {ATTACKER}
+    # With a key and a registry the mode is strict: whom nothing is proven about, nothing happens to.
+    assert {one.address for one in store.addresses.suppressions(SuppressionFilter(now=NOW))} <= {ATTACKER}
+    assert store.addresses.show(VICTIM, NOW).state is None
+
+
+def test_observing_nothing_forged_changes_an_address(store, write_dsn):
+    store.addresses.ruling = Ruling(PolicyOptions(mode="observe"), keys=True)
+    rng = random.Random(8)
+    take(store, [forge(rng, write_dsn)[1] for _ in range(200)], now=NOW, correlation=OPTIONS)
+    found = list(store.addresses.suppressions(SuppressionFilter(now=NOW)))
+    assert {one.standing for one in found} == {Standing.PROPOSED}
+    assert store.addresses.check([one.address for one in found], NOW) == {}
+    assert store.addresses.show(VICTIM, NOW).state is None
 
 
 @pytest.mark.parametrize("options", [OPTIONS, CorrelationOptions()])
