@@ -249,11 +249,11 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
     real = bulk.commit
     batches = []
 
-    def failing(*args):
+    def failing(*args, **kwargs):
         batches.append(1)
         if len(batches) == 3:
             raise StoreError("the disk is full: make room, and run it again")
-        return real(*args)
+        return real(*args, **kwargs)
 
     monkeypatch.setattr(bulk, "commit", failing)
     assert replay(mails) == (4, "", "dsn-processor: the disk is full: make room, and run it again\n")
@@ -296,7 +296,7 @@ def test_a_mail_that_meets_a_fault_of_ours_is_kept(replay, put, mails, url, cli,
 
 def test_a_fault_elsewhere_shows_where(replay, put, mails, monkeypatch):
     put(1)
-    monkeypatch.setattr(bulk, "commit", lambda *_: 1 / 0)
+    monkeypatch.setattr(bulk, "commit", lambda *_, **__: 1 / 0)
     code, _, err = replay(mails)
     assert code == 1
     assert "Traceback" in err
@@ -310,7 +310,7 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     monkeypatch.setattr(
         bulk,
         "commit",
-        lambda _, batch: sizes.append([one.message.size for one in batch]) or [],
+        lambda _, batch, **__: sizes.append([one.message.size for one in batch]) or [],
     )
     items = [pipeline.InboundMessage(raw=b"x" * size, source="-") for size in (1, 1, 1, 1, 4999, 9000, 1)]
     skipped = Skipped("y", "is a FIFO", failed=False)
@@ -345,12 +345,12 @@ import signal, sys
 from dsn_processor import bulk
 from dsn_processor.cli import main
 real, taken = bulk.commit, []
-def commit(store, batch):
+def commit(store, batch, **kwargs):
     taken.append(batch)
     if len(taken) == 3:
         print("resting", file=sys.stderr, flush=True)
         signal.pause()
-    return real(store, batch)
+    return real(store, batch, **kwargs)
 bulk.commit = commit
 sys.exit(main())
 """
