@@ -76,7 +76,7 @@ def _tell(started: "Started", settings: "Settings") -> None:
     if smtp and not settings.smtp.recipients:
         database = shlex.quote(f"sqlite:///{started.database}")
         print(
-            f"Try it:     curl smtp://{smtp[0]} --mail-from '' --mail-rcpt bounces@example.com -T bounce.eml"
+            f"Try it:     curl smtp://{smtp[0]} --mail-from '' --mail-rcpt bounces@example.com --crlf -T bounce.eml"
         )
         print(f"Look:       dsn-processor events --db {database}")
         print("Next:       point your return path at it (docs/serve.md); Ctrl-C ends it")

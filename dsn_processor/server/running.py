@@ -137,24 +137,27 @@ class Server:
         """Take today's settings and rules, all or, where something is wrong with them, none."""
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
-            settings = self._reload()
-            rules = _rules(settings)
-            same = self._listener.reload(settings.smtp, settings.lmtp)
+            self._take_over(self._reload())
         except DsnProcessorError as error:
             metrics.RELOADS.labels("failed").inc()
             log.error("reload failed", error=str(error), kept="the settings and rules before")  # noqa: TRY400  the words say it
-        else:
-            logs.configure(settings.log)
-            metrics.RELOADS.labels("done").inc()
-            before, self._settings, self._rules = self._settings, settings, rules
-            self._keeper.min_free, self._keeper.ruling = settings.min_free, settings.ruling
-            self._fetch()
-            log.info("reloaded", rules=settings.rules or None)
-            if not same or _fixed(before) != _fixed(settings):
-                log.warning(
-                    "restart needed", why="the database, addresses or worker processes are others now"
-                )
+        except Exception:
+            metrics.RELOADS.labels("failed").inc()
+            log.exception("fault of ours")
         notify("READY=1")
+
+    def _take_over(self, settings: Settings) -> None:
+        """What may fail comes first."""
+        rules = _rules(settings)
+        same = self._listener.reload(settings.smtp, settings.lmtp)
+        logs.configure(settings.log)
+        metrics.RELOADS.labels("done").inc()
+        before, self._settings, self._rules = self._settings, settings, rules
+        self._keeper.min_free, self._keeper.ruling = settings.min_free, settings.ruling
+        self._fetch()
+        log.info("reloaded", rules=settings.rules or None)
+        if not same or _fixed(before) != _fixed(settings):
+            log.warning("restart needed", why="the database, addresses or worker processes are others now")
 
     # ---- what listeners ask (intake/taking.py)
 
