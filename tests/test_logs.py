@@ -29,7 +29,11 @@ def events_in(path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             logger = ast.unparse(node.func.value)
-            if node.func.attr == "told" or logger == "log" or logger.startswith("logs.get_logger("):
+            if (
+                node.func.attr in {"told", "_tell_once"}
+                or logger == "log"
+                or logger.startswith("logs.get_logger(")
+            ):
                 yield from (
                     one.value
                     for one in ast.walk(node.args[0])
