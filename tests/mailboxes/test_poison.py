@@ -17,6 +17,12 @@ def poisoned(raw, *rest):
         os.kill(os.getpid(), 9)
     return read(raw, *rest)
 pipeline.read = poisoned
+read_all = pipeline.read_all
+def all_poisoned(messages, *rest):
+    if any(b"X-Poison: kill" in one.raw for one in messages):
+        os.kill(os.getpid(), 9)
+    return read_all(messages, *rest)
+pipeline.read_all = all_poisoned
 """
 
 
