@@ -102,10 +102,10 @@ def main(argv: list[str] | None = None) -> int:
     except DsnProcessorError as error:
         return _complain(error, SOME_FAILED)
     except BrokenPipeError:
-        # The reader (head, less) has seen enough. Keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _let_go_of_output()  # the reader (head, less) has seen enough
         return OK
     except OSError as error:
+        _let_go_of_output()
         return _complain(error, SOME_FAILED)
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
@@ -114,6 +114,14 @@ def main(argv: list[str] | None = None) -> int:
 
         traceback.print_exc()
         return _complain("this is a fault of ours: please report it with the lines above", SOME_FAILED)
+
+
+def _let_go_of_output() -> None:
+    """Keep the interpreter from complaining at exit of what could not be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def run(args: argparse.Namespace) -> int:
