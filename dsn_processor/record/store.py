@@ -107,14 +107,19 @@ class Store:
         for addresses is part of it.
         """
         self.addresses.forget()
-        with told(self.name), self._connection.begin():
-            yield
-            self.addresses.settle()
-            if sqlite.inode(self._path) != self._inode:
-                raise StoreMovedError(
-                    f"{self.name} was moved, removed or replaced while in use; nothing of the last step was stored: "
-                    "run this again once the right file is in its place"
-                )
+        with told(self.name):
+            with self._connection.begin():
+                yield
+                self.addresses.settle()
+                self._check_place()
+            self._check_place()  # the file may have gone while the commit ran
+
+    def _check_place(self) -> None:
+        if sqlite.inode(self._path) != self._inode:
+            raise StoreMovedError(
+                f"{self.name} was moved, removed or replaced while in use; nothing of the last step was stored: "
+                "run this again once the right file is in its place"
+            )
 
     def probe(self) -> None:
         """Write something that means nothing, and have it synced. Raises StoreError where that fails."""

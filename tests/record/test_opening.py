@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from dsn_processor.bulk import take
-from dsn_processor.errors import ConfigurationError, StoreBusyError, StoreError
+from dsn_processor.errors import ConfigurationError, StoreBusyError, StoreError, StoreMovedError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.record.store import Store
 
@@ -92,6 +93,14 @@ def test_a_mail_is_not_taken_into_a_file_that_is_gone(url, tmp_path, instead):
         (tmp_path / "elsewhere.db").rename(database)
         assert store.stats().mails == 0
         assert [outcome.duplicate for outcome in take(store, [message])] == [False]
+
+
+def test_a_file_that_goes_during_a_commit_took_no_mail(url, tmp_path):
+    database, message = tmp_path / "bounces.db", InboundMessage(raw=b"Subject: x\n\n", source="x")
+    with Store.open(url) as store:
+        event.listen(store._connection, "commit", lambda _: database.unlink(missing_ok=True))
+        with pytest.raises(StoreMovedError):
+            take(store, [message])
 
 
 def test_a_second_writer_gets_its_turn(url, tmp_path):

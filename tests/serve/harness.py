@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -181,6 +181,16 @@ class Serve:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Every process of the server stands still, with all its threads."""
+        self.signal_all(signal.SIGSTOP)
+        try:
+            wait(lambda: all(map(_stands_still, self.processes())), "the server does not stand still")
+            yield
+        finally:
+            self.signal_all(signal.SIGCONT)
+
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
@@ -247,6 +257,13 @@ def _session(pid: str) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else int(fields[3])
+
+
+def _stands_still(pid: int) -> bool:
+    return all(
+        thread.read_text().rpartition(") ")[2].startswith("T")
+        for thread in Path(f"/proc/{pid}/task").glob("*/stat")
+    )
 
 
 def _memory(pid: int, field: str) -> float:

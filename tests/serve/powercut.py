@@ -7,7 +7,6 @@ It tells nothing of a drive that lies about its cache, or tears sectors.
 
 import random
 import shutil
-import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -63,17 +62,13 @@ def cut_again_and_again(folder: Path, cuts: int, *, patch: str = "", seed: int =
 
 def _cut(serve: Serve, load: Load, image: Path, copy: Path) -> dict[str, Mail]:
     """Copy the disk while the server stands still. Returns what it had acknowledged: answers on their way, too."""
-    serve.signal_all(signal.SIGSTOP)
-    try:
-        wait(lambda: set(map(_state, serve.processes())) == {"T"}, "the server does not stand still")
+    with serve.paused():
         before = -1
         while before != len(load.acknowledged):
             before = len(load.acknowledged)
             time.sleep(0.1)
         shutil.copyfile(image, copy)
         return dict(load.acknowledged)
-    finally:
-        serve.signal_all(signal.SIGCONT)
 
 
 def _look(copy: Path, folder: Path, acknowledged: dict[str, Mail]) -> Cut:
@@ -84,7 +79,3 @@ def _look(copy: Path, folder: Path, acknowledged: dict[str, Mail]) -> Cut:
             return Cut(len(acknowledged), gone, faults(database, {}, processed=False))
         except sqlite3.DatabaseError as error:
             return Cut(len(acknowledged), len(acknowledged), [str(error)])
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]

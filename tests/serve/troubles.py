@@ -1,7 +1,6 @@
 """What can befall a store while a server runs on it. Each is a context manager: the trouble lasts as long as the block."""
 
 import resource
-import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -61,12 +60,11 @@ def moved_away(serve: Serve) -> Iterator[None]:
 def deleted(serve: Serve) -> Iterator[None]:
     """The database is deleted; a backup, made the moment before, is put in its place."""
     backup = serve.folder / "backup.db"
-    serve.signal_all(signal.SIGSTOP)  # so that no mail is taken between the two
-    with closing(sqlite3.connect(serve.database)) as source, closing(sqlite3.connect(backup)) as target:
-        source.backup(target)
-    for end in ("", "-wal", "-shm"):
-        serve.database.with_name(f"{serve.database.name}{end}").unlink(missing_ok=True)
-    serve.signal_all(signal.SIGCONT)
+    with serve.paused():  # so that no mail is taken between the two
+        with closing(sqlite3.connect(serve.database)) as source, closing(sqlite3.connect(backup)) as target:
+            source.backup(target)
+        for end in ("", "-wal", "-shm"):
+            serve.database.with_name(f"{serve.database.name}{end}").unlink(missing_ok=True)
     yield
     backup.rename(serve.database)
 
