@@ -10,8 +10,9 @@ demo: $(VENV)/.dev
 	@rm -f demo.db demo.db-wal demo.db-shm
 	@$(BIN)/dsn-processor replay fixtures_eml --db sqlite:///demo.db --table
 
+# More processes than two cores: much of the time goes to waiting for servers.
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -5,6 +5,22 @@ from pathlib import Path
 import pytest
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    return _speakable((yield))
+
+
+def _speakable(value):
+    """Reports go from process to process as UTF-8; what mails say is not always that."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _speakable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_speakable(one) for one in value]
+    return value
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch):
     monkeypatch.setenv("DSN_PROCESSOR_CONFIG", "")  # no file, wherever the tests run
