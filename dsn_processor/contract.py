@@ -116,7 +116,7 @@ def describe_recipient(report: RecipientReport, verdict: Verdict | None) -> dict
         "confidence": confidence,
         "rule_id": rule_id,
         "evidence": [{"source": source, "text": text} for source, text in evidence],
-        "block": None if block is None else _block(block),
+        "block": None if block is None else describe_block(block),
         "diagnostic_code": diagnostic,
         "remote_mta": remote_mta,
         "smtp_command": command,
@@ -125,7 +125,8 @@ def describe_recipient(report: RecipientReport, verdict: Verdict | None) -> dict
     }
 
 
-def _block(block: Block) -> dict[str, Any]:
+def describe_block(block: Block) -> dict[str, Any]:
+    """Who refused us, and where to ask."""
     return {
         "ip": block.ip,
         "list": block.list,

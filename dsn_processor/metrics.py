@@ -145,6 +145,25 @@ ACCOUNT_FAILURES = _counter(
     "account_failures_total", "Times something went wrong with an account.", "account"
 )
 
+# ---- webhooks
+
+WEBHOOK_ATTEMPTS = _counter(
+    "webhook_attempts_total",
+    "Attempts to deliver to an endpoint, by what came of them.",
+    "endpoint",
+    "result",
+)
+WEBHOOK_SECONDS = _histogram(
+    "webhook_seconds",
+    "How long an attempt to deliver a webhook took.",
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+WEBHOOK_PENDING = _gauge("webhook_pending", "Deliveries that wait for their turn or next attempt.")
+WEBHOOK_OLDEST_SECONDS = _gauge(
+    "webhook_oldest_seconds", "How long the oldest of them has been waiting; 0 where none does."
+)
+WEBHOOK_DEAD = _gauge("webhook_dead", "Deliveries that were given up, and can be replayed.")
+
 # ---- the program itself
 
 READY = _gauge("ready", "1 while mail is taken; 0 while senders are told to come again.")

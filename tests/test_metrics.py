@@ -32,6 +32,7 @@ def test_every_metric_is_documented_with_its_type_and_labels():
     metrics.PROCESSED.labels("failed")
     metrics.EVENTS.labels("failed", "hard", "user_unknown")
     AccountMetrics().expect(["bounces"])
+    metrics.WEBHOOK_ATTEMPTS.labels("shop", "delivered")
     there = {
         name: (
             family.type,
