@@ -57,8 +57,10 @@ class Denial(NamedTuple):
 
 
 def check(connection: Connection, addresses: Sequence[str], now: datetime) -> dict[str, Denial]:
-    """Of these addresses those that are suppressed. Asked for a million at a time, so rows are taken as they are."""
-    asked = [storable(one)[:LOOKUP_LIMIT] for one in addresses]
+    """Of these addresses those that are suppressed. Asked for a million at a time, so rows are taken as they are; and looked
+    up in the index's own order, so that a page of it is read once and not for each address.
+    """
+    asked = sorted([storable(one)[:LOOKUP_LIMIT] for one in addresses])
     given = {"addresses": json.dumps(asked), "now": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")}
     return {
         address: Denial(kind, reason, until)
