@@ -1,0 +1,1 @@
+"""Tells people: what they want to hear, in words, by whatever service they read."""
