@@ -175,13 +175,17 @@ class Send(NamedTuple):
     delivered_at: datetime | None = None
 
 
+#: Recipients of one message that are counted: beyond that they are many.
+COUNTED_RECIPIENTS = 1_000
+
+
 class SentMessage(NamedTuple):
-    """What is known of one message id: the sends of it that were asked for, or the only one. ``shared``: it went to
-    several recipients.
+    """What is known of one message id: the sends of it that were asked for, or the only one. It went to so many
+    ``recipients``, counted up to a bound.
     """
 
     sends: tuple[Send, ...]
-    shared: bool
+    recipients: int = 1
 
 
 class Correlation(NamedTuple):

@@ -13,6 +13,7 @@ from dsn_processor.correlate.trust import Known, Subject, Tied, correlate, corre
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, RecipientReport, Send
 from dsn_processor.moments import believable
 from dsn_processor.parse.identity import event_identity
+from dsn_processor.policy.modes import way_of
 from dsn_processor.record.entries import NewEvent, NewMessage
 from dsn_processor.record.packing import unpack
 from dsn_processor.terms import Kind
@@ -36,7 +37,7 @@ class Unread(Protocol):
 
 class Report(NamedTuple):
     """A mail that was read, with its ``identity``, and what it says of each recipient. ``raw`` gives its bytes: not all are
-    asked for.
+    asked for. ``source`` is where it came from.
     """
 
     identity: str
@@ -45,18 +46,31 @@ class Report(NamedTuple):
     received_at: datetime
     parsed: ParsedMessage
     events: tuple[NewEvent, ...]
+    source: str
+
+    @property
+    def came_at(self) -> datetime:
+        """When it came, to tell whether that is too late. Who replays old files answers for the dates that these bear;
+        whoever sends us a report does not choose when it came.
+        """
+        if way_of(self.source) != "files":
+            return self.received_at
+        return believable((self.parsed.date, self.parsed.arrival_date), self.received_at)
 
     @classmethod
     def of(cls, unread: Unread, parsed: ParsedMessage, events: tuple[NewEvent, ...]) -> "Report":
         """Of a mail whose bytes are at hand."""
         message = unread.message
-        return cls(unread.identity, partial(_raw_of, message), message.envelope, unread.now, parsed, events)
+        raw = partial(_raw_of, message)
+        return cls(unread.identity, raw, message.envelope, unread.now, parsed, events, message.source)
 
     @classmethod
     def of_packed(cls, message: NewMessage, parsed: ParsedMessage, events: tuple[NewEvent, ...]) -> "Report":
         """Of a mail that is packed to be stored."""
         unpacked = partial(unpack, message.codec, message.packed, message.size)
-        return cls(message.identity, unpacked, message.envelope, message.received_at, parsed, events)
+        return cls(
+            message.identity, unpacked, message.envelope, message.received_at, parsed, events, message.source
+        )
 
 
 def correlated(
@@ -107,9 +121,9 @@ class _Asked(NamedTuple):
 
     def answered(self, report: Report, own: Ours, known: Known) -> tuple[NewEvent, ...]:
         if not self.subjects:
-            unnamed = correlate_unnamed(self.clues, own, report.received_at, known)
+            unnamed = correlate_unnamed(self.clues, own, report.came_at, known)
             return () if unnamed is None else (_complaint(report, unnamed),)
-        tied = correlate(self.clues, self.subjects, own, report.received_at, known)
+        tied = correlate(self.clues, self.subjects, own, report.came_at, known)
         return tuple(
             _with_token(event, report, one.token)._replace(correlation=one.correlation)
             for event, one in zip(report.events, tied, strict=True)

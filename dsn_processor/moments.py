@@ -9,11 +9,11 @@ _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 def believable(dates: Iterable[str | None], received_at: datetime) -> datetime:
     """The first of these ISO 8601 dates that can be true, in UTC; else when we got the mail. A date to come, or of old, is
-    not believed.
+    not believed; one that is ahead because clocks differ is taken for when we got the mail.
     """
     for text in dates:
         if text is not None and (date := _instant(text)) and _OLDEST <= date <= received_at + _CLOCKS_DIFFER:
-            return date
+            return min(date, received_at)
     return received_at
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from dsn_processor.canonical import canonical_address
 from dsn_processor.correlate.dkim import parse_key
 from dsn_processor.correlate.token import VALID_DAYS, Key
+from dsn_processor.facts import COUNTED_RECIPIENTS
 from dsn_processor.patterns import pattern
 from dsn_processor.units import Seconds, Unit
 
@@ -20,7 +21,7 @@ class CorrelationOptions:
     mail was sent. ``header`` is a field of our mails that holds the message id that we know them by. ``streams`` are the
     names that tokens may tell by; ``lists`` addresses that hand mail on to many; ``dkim_keys`` public keys that our mails are
     signed by (``selector._domainkey.example.com v=DKIM1; p=...``). What was sent is known for
-    ``keep_sends`` seconds.
+    ``keep_sends`` seconds. Without ``keys`` a message id that went to no more than ``shared_recipients`` proves for each of them.
     """
 
     keys: Annotated[tuple[str, ...], Unit.SECRET] = field(default=(), repr=False)
@@ -30,6 +31,7 @@ class CorrelationOptions:
     lists: tuple[str, ...] = ()
     dkim_keys: tuple[str, ...] = ()
     keep_sends: Seconds = 90 * _DAY
+    shared_recipients: int = 10
 
     def __post_init__(self) -> None:
         found: dict[int, Key] = {}
@@ -52,6 +54,8 @@ class CorrelationOptions:
             raise ValueError(
                 "keep_sends has to be as long as valid, or longer: a report is matched by what is kept"
             )
+        if not 1 <= self.shared_recipients <= COUNTED_RECIPIENTS:
+            raise ValueError(f"shared_recipients has to be from 1 to {COUNTED_RECIPIENTS}")
         if not _HEADER.fullmatch(self.header):
             raise ValueError("header has to be the name of a header field, as in X-DSN-Message-ID")
         for address in self.lists:
@@ -74,6 +78,8 @@ class Ours:
         self.valid_days = options.valid_days
         self.header = options.header
         self.streams = options.streams
+        # Who has tokens need not trust that nobody of several recipients reports for another.
+        self.shared_recipients = 1 if keys else options.shared_recipients
         self.dkim = dict(map(parse_key, options.dkim_keys))
         self.lists = frozenset(map(canonical_address, options.lists))
 

@@ -81,9 +81,11 @@ def correlate(
                 proofs[at].append(_Proof(trust, match, address, late, send, token, clues.message_id))
     for message_id, match in _ids(clues):
         key = reference(message_id)
-        sends, shared = seen.sends(key), seen.shared(key)
-        trust = Trust.PLAUSIBLE if shared else Trust.MATCHED
+        sends, shared = seen.sends(key), seen.recipients(key) > 1
+        few = seen.recipients(key) <= ours.shared_recipients
         for at, address in enumerate(seen.sent_to(key)):
+            named = not shared or address in subjects[at].addresses()
+            trust = Trust.MATCHED if few and named else Trust.PLAUSIBLE
             if address is not None and (send := sends.get(address)):
                 late = now > send.sent_at + timedelta(days=ours.valid_days)
                 proofs[at].append(_Proof(trust, match, address, late, send, None, message_id, shared))
@@ -138,8 +140,9 @@ class _Seen:
             self._sends[key] = {send.recipient: send for send in sent.sends} if sent is not None else {}
         return self._sends[key]
 
-    def shared(self, key: int) -> bool:
-        return key in self.known.messages and self.known.messages[key].shared
+    def recipients(self, key: int) -> int:
+        """How many a message went to, as far as it is known."""
+        return self.known.messages[key].recipients if key in self.known.messages else 0
 
     def named_by(self, token: Token) -> list[str | None]:
         """The mailed address of each recipient, None where the token is not about that one.
@@ -162,7 +165,7 @@ class _Seen:
         if any(mailed):
             return mailed
         candidates = set(recipients)
-        if self.shared(key):
+        if self.recipients(key) > 1:
             candidates &= {*self.clues.verp, *self.clues.named}
         forwarded = next(iter(candidates)) if len(candidates) == 1 else None
         return [forwarded] * len(self._subjects)

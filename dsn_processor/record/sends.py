@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from dsn_processor.canonical import canonical_address, reference
-from dsn_processor.facts import Send, SentMessage
+from dsn_processor.facts import COUNTED_RECIPIENTS, Send, SentMessage
 from dsn_processor.record.columns import storable, storable_json
 from dsn_processor.record.rows import LOOKUP_LIMIT
 
@@ -41,6 +41,10 @@ _SPANS = text(
     "SELECT value, "
     "(SELECT min(address_id) FROM sent_mail WHERE reference = value), "
     "(SELECT max(address_id) FROM sent_mail WHERE reference = value) "
+    "FROM json_each(:references)"
+)
+_HOW_MANY = text(
+    "SELECT value, (SELECT count(*) FROM (SELECT 1 FROM sent_mail WHERE reference = value LIMIT :most)) "
     "FROM json_each(:references)"
 )
 _PAIRS = text(
@@ -139,14 +143,18 @@ def find(connection: Connection, wanted: Mapping[int, Collection[str]]) -> dict[
         for row in connection.execute(_SPANS, _json(references=list(wanted)))
         if row[1] is not None
     }
-    shared = {key for key, (first, last) in spans.items() if first != last}
+    shared = [key for key, (first, last) in spans.items() if first != last]
     ids = _known_ids(connection, {_lookup(one) for key in shared for one in wanted[key]})
     pairs = [(key, first) for key, (first, last) in spans.items() if first == last]
     pairs += [(key, ids[one]) for key in shared for one in map(_lookup, wanted[key]) if one in ids]
     sends: dict[int, list[Send]] = {key: [] for key in spans}
     for row in connection.execute(_PAIRS, _json(pairs=list(dict.fromkeys(pairs)))):
         sends[row.reference].append(_send(row))
-    return {key: SentMessage(tuple(found), key in shared) for key, found in sends.items()}
+    numbers: dict[int, int] = {}
+    if shared:
+        rows = connection.execute(_HOW_MANY, {**_json(references=shared), "most": COUNTED_RECIPIENTS + 1})
+        numbers = {row[0]: row[1] for row in rows}
+    return {key: SentMessage(tuple(found), numbers.get(key, 1)) for key, found in sends.items()}
 
 
 def mailed(connection: Connection, addresses: Collection[str]) -> dict[str, bool]:

@@ -264,3 +264,27 @@ def test_a_thousand_times_is_once(store, write_dsn):
     together(store, [mail(raw, path())] * 500 + [mail(raw.replace(b"\n", b"\r\n"), path())] * 500)
     assert store.stats().events == 1
     assert proofs(store)[ALICE].trust is Trust.SIGNED
+
+
+@pytest.mark.parametrize(
+    "source, date, late",
+    [
+        ("old.mbox#1", "Fri, 20 Nov 2026 02:40:30 +0000", False),
+        ("old.mbox#1", "Fri, 25 Dec 2026 02:40:30 +0000", True),  # late by its own date, too
+        ("old.mbox#1", "Fri, 20 Nov 2099 02:40:30 +0000", True),  # one to come is not believed
+        ("smtp:192.0.2.1", "Fri, 20 Nov 2026 02:40:30 +0000", True),
+        ("imap:a/INBOX#1", "Fri, 20 Nov 2026 02:40:30 +0000", True),
+        ("ingest", "Fri, 20 Nov 2026 02:40:30 +0000", True),
+    ],
+)
+@pytest.mark.parametrize("token", [True, False])
+def test_replayed_files_are_as_late_as_their_own_date_says(store, write_dsn, source, date, late, token):
+    if not token:
+        register(store, send())
+    raw = write_dsn(recipient=ALICE, returned_id=None if token else "<sent-1@example.com>")
+    raw = raw.replace(b"Date: Fri, 20 Nov 2026 02:40:30 +0000", f"Date: {date}".encode())
+    message = InboundMessage(raw, source, Envelope("", (path(),) if token else ("bounces@example.com",)))
+    take(store, [message], now=NOW + timedelta(days=60), correlation=OPTIONS)
+    [event] = store.events()
+    assert (Finding.LATE in event.correlation.findings) is late
+    assert (event.trust is Trust.UNPROVED) is late

@@ -27,7 +27,7 @@ def path(recipient=ALICE, *, today=TODAY, key=KEY, **kwargs):
 
 def sent(*recipients, message_id=SENT, at=NOW - timedelta(days=1), **kwargs):
     sends = tuple(Send(message_id, recipient, at, **kwargs) for recipient in recipients)
-    return {reference(message_id): SentMessage(sends, len(sends) > 1)}
+    return {reference(message_id): SentMessage(sends, len(sends))}
 
 
 def tie(
@@ -226,10 +226,33 @@ def test_our_header_has_the_name_that_is_configured():
     assert tie(ALICE, raw=raw, known=sent(ALICE)).matched_by is None
 
 
-def test_an_id_that_others_know_too_is_plausible():
-    alice, victim = tie(ALICE, VICTIM, returned=ReturnedMessage(message_id=SENT), known=sent(ALICE, VICTIM))
-    assert alice.trust is victim.trust is Trust.PLAUSIBLE
+def test_an_id_that_went_to_few_matches_each_of_them():
+    returned, known = ReturnedMessage(message_id=SENT), sent(ALICE, VICTIM)
+    alice, victim = tie(ALICE, VICTIM, returned=returned, known=known, options=CorrelationOptions())
+    assert alice.trust is victim.trust is Trust.MATCHED
     assert alice.findings == (Finding.SHARED_MESSAGE,)
+
+
+def test_with_a_key_an_id_that_others_know_is_plausible():
+    alice = tie(ALICE, returned=ReturnedMessage(message_id=SENT), known=sent(ALICE, VICTIM))
+    assert (alice.trust, alice.findings) == (Trust.PLAUSIBLE, (Finding.SHARED_MESSAGE,))
+
+
+@pytest.mark.parametrize(
+    "others, most, trust",
+    [(9, 10, Trust.MATCHED), (10, 10, Trust.PLAUSIBLE), (1, 1, Trust.PLAUSIBLE), (10, 11, Trust.MATCHED)],
+)
+def test_an_id_that_many_others_know_is_plausible(others, most, trust):
+    known = sent(ALICE, *(f"{n}@example.org" for n in range(others)))
+    options = CorrelationOptions(shared_recipients=most)
+    returned = ReturnedMessage(message_id=SENT)
+    assert tie(ALICE, returned=returned, known=known, options=options).trust is trust
+
+
+def test_of_an_id_that_others_know_what_is_only_guessed_is_plausible():
+    to = "bounces+alice=example.net@example.com"
+    found = tie(BOB, to=to, returned=ReturnedMessage(message_id=SENT), known=sent(ALICE, VICTIM))
+    assert (found.trust, found.mailed_address) == (Trust.PLAUSIBLE, ALICE)
 
 
 def test_of_an_id_that_others_know_nobody_else_is_concerned():
@@ -282,6 +305,8 @@ def test_days():
         CorrelationOptions(valid=3600.0)
     with pytest.raises(ValueError, match="keep_sends has to be"):
         CorrelationOptions(keep_sends=86_400.0)
+    with pytest.raises(ValueError, match="shared_recipients has to be"):
+        CorrelationOptions(shared_recipients=0)
     with pytest.raises(ValueError, match="header has to be"):
         CorrelationOptions(header="X Number")
     with pytest.raises(ValueError, match="no address"):

@@ -41,7 +41,7 @@ def test_what_was_registered_is_found(store):
     assert add(store, sent) == 1
     assert store.any_sends()
     assert found(store).sends == (sent,)
-    assert not found(store).shared
+    assert found(store).recipients == 1
     assert found(store, "2@example.com") is None
     assert store.find_sends({}) == {}
 
@@ -55,7 +55,7 @@ def test_the_same_again_is_no_news(store):
 def test_of_a_message_to_many_those_are_told_that_were_asked_for(store):
     add(store, *(send(recipient=f"{number}@example.net") for number in range(500)), send(recipient=ALICE))
     told = found(store, "1@example.com", ALICE, EVE, "7@example.net")
-    assert told.shared
+    assert told.recipients == 501
     assert {one.recipient for one in told.sends} == {ALICE, "7@example.net"}
     assert found(store).sends == ()
 
