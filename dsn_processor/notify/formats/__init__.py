@@ -82,26 +82,34 @@ def render(format: Format, notification: Notification, *, key: str = "", at: dat
     if told is None:
         return None
     if format is Format.MAILGUN:
-        return mailgun.render(told, key, at)
+        return mailgun.render(told, parted(format, key)[1], at)
     return _PLAIN[format](told)
 
 
 def check_key(format: Format, key: str) -> None:  # noqa: A002
     """Raises ValueError where the format cannot do with this key."""
-    if format is Format.MAILGUN:
-        if not key:
-            raise ValueError("the format mailgun signs with a key: give the one that the handler checks with")
-    elif format is Format.OWN:
-        if key:
-            raise ValueError("the own format is signed with the endpoint's secret, and takes no key")
-    elif key and not (":" in key and key.isascii() and key.isprintable()):
+    credentials, signing = parted(format, key)
+    if format is Format.OWN and key:
+        raise ValueError("the own format is signed with the endpoint's secret, and takes no key")
+    if format is Format.MAILGUN and not signing:
+        raise ValueError("the format mailgun signs with a key: give the one that the handler checks with")
+    if credentials and not (":" in credentials and credentials.isascii() and credentials.isprintable()):
         raise ValueError(
-            f"the key of format {format} is for HTTP basic authentication: user:password, in ASCII"
+            f"the key of {format} is for HTTP basic authentication: write user:password, in ASCII"
         )
 
 
 def authorization(format: Format, key: str) -> dict[str, str]:  # noqa: A002
     """The headers that let us in where a handler asks who posts (RFC 7617): none without a key."""
-    if not key or format in {Format.OWN, Format.MAILGUN}:
-        return {}
-    return {"authorization": f"Basic {b64encode(key.encode()).decode()}"}
+    credentials, _ = parted(format, key)
+    return {"authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}
+
+
+def parted(format: Format, key: str) -> tuple[str, str]:  # noqa: A002
+    """What a handler lets us in by, "user:password", and what we sign with, each "" where there is none. Mailgun's key signs;
+    credentials may stand before it, with a blank between.
+    """
+    if format is Format.MAILGUN:
+        credentials, _, signing = key.rpartition(" ")
+        return credentials, signing
+    return ("", "") if format is Format.OWN else (key, "")
