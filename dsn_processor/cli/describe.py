@@ -1,17 +1,20 @@
 """Stored facts in words: as JSON, as table rows, and in full for one mail."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from dsn_processor.cli.advice import describe_retry
 from dsn_processor.cli.render import print_text
 from dsn_processor.contract import describe_mail, describe_recipient
 from dsn_processor.facts import Block, Correlation, InboundMessage, Verdict
+from dsn_processor.policy.schedule import Retry
 from dsn_processor.record.entries import StoredEvent, StoredReport
 
 _LABEL = 18
 
 
-def describe_event(event: StoredEvent) -> dict[str, Any]:
-    """One line of ``events --json``: the recipient as ``parse`` prints it, and where it came from."""
+def describe_event(event: StoredEvent, retry: Retry | None) -> dict[str, Any]:
+    """One line of ``events --json``: the recipient as ``parse`` prints it, where it came from, and what to do about it."""
     return {
         "id": event.id,
         "message_id": event.message_id,
@@ -21,6 +24,7 @@ def describe_event(event: StoredEvent) -> dict[str, Any]:
         **describe_correlation(event.correlation),
         "reporting_mta": event.reporting_mta,
         **describe_recipient(event.recipient, event.verdict),
+        **describe_retry(retry),
     }
 
 
@@ -38,14 +42,16 @@ def describe_correlation(correlation: Correlation) -> dict[str, Any]:
     }
 
 
-def describe_report(report: StoredReport) -> dict[str, Any]:
-    """``show --json``: the mail as kept, and under ``report`` what ``parse`` prints, each recipient with its event."""
+def describe_report(report: StoredReport, advice: Sequence[Retry | None]) -> dict[str, Any]:
+    """``show --json``: the mail as kept, and under ``report`` what ``parse`` prints, each recipient with its event and what to
+    do about it.
+    """
     message = report.message
     described: dict[str, Any] | None = None
     if report.reading is not None:
         inbound = InboundMessage(raw=b"", source=message.source, truncated=message.truncated)
         described = describe_mail(inbound, report.reading)
-        described["recipients"] = [describe_event(event) for event in report.events]
+        described["recipients"] = [describe_event(*pair) for pair in zip(report.events, advice, strict=True)]
     return {
         "id": message.id,
         "identity": message.identity,
@@ -63,7 +69,7 @@ def describe_report(report: StoredReport) -> dict[str, Any]:
     }
 
 
-def event_row(event: StoredEvent) -> tuple[object, ...]:
+def event_row(event: StoredEvent, retry: Retry | None) -> tuple[object, ...]:
     recipient, verdict = event.recipient, event.verdict
     return (
         event.message_id,
@@ -73,11 +79,12 @@ def event_row(event: StoredEvent) -> tuple[object, ...]:
         verdict and verdict.bounce_type,
         verdict and verdict.reason,
         recipient.status,
+        retry and retry.advice,
         _shortened(recipient.diagnostic_code),
     )
 
 
-def print_report(report: StoredReport) -> None:
+def print_report(report: StoredReport, advice: Sequence[Retry | None]) -> None:
     message = report.message
     sender = message.envelope.sender
     print_text(f"Mail {message.id}, {message.state}")
@@ -111,14 +118,14 @@ def print_report(report: StoredReport) -> None:
             "read by": report.rules,
         }
     )
-    for event in report.events:
-        _print_event(event)
+    for event, retry in zip(report.events, advice, strict=True):
+        _print_event(event, retry)
     if report.repeated:
         print_text("")
         print_text(f"{report.repeated} recipient(s) more, whose events other mails brought before")
 
 
-def _print_event(event: StoredEvent) -> None:
+def _print_event(event: StoredEvent, retry: Retry | None) -> None:
     recipient, verdict = event.recipient, event.verdict
     print_text("")
     print_text(f"{recipient.address}: {event.kind}{', ' + answer(verdict) if verdict else ''}")
@@ -134,6 +141,7 @@ def _print_event(event: StoredEvent) -> None:
             "retries until": recipient.will_retry_until,
             "rule": verdict and f"{verdict.rule_id}, confidence {verdict.confidence:.2f}",
             **_tied(event.correlation),
+            "advice": retry and advice_line(retry),
         }
     )
     for item in verdict.evidence if verdict else ():
@@ -153,6 +161,16 @@ def _tied(correlation: Correlation) -> dict[str, object]:
         "tags": ", ".join(f"{name}={value}" for name, value in correlation.tags),
         "noticed": ", ".join(finding.replace("_", " ") for finding in correlation.findings),
     }
+
+
+def advice_line(retry: Retry) -> str:
+    """What to do, and where the message stands, on one line."""
+    said = [retry.advice.replace("_", " "), f"attempt {retry.attempt}" if retry.final else "the MTA goes on"]
+    if retry.exhausted:
+        said.append(f"all attempts failed: {retry.effective_type}")
+    if retry.next_retry_at is not None:
+        said.append(f"try again at {retry.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
+    return "; ".join(said)
 
 
 def blocked_by(block: Block) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dsn_processor.record.store import Store
 
 _SCREEN = 100  # events that a terminal gets without --limit
-_COLUMNS = ("mail", "when", "address", "kind", "type", "reason", "status", "diagnostic")
+_COLUMNS = ("mail", "when", "address", "kind", "type", "reason", "status", "advice", "diagnostic")
 _AGO = re.compile(r"(\d{1,6})([mhdw])\Z")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -44,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     events.add_argument("--domain", help="of recipients at this domain")
     events.add_argument("--address", help="of this recipient, whatever the letter case")
     events.add_argument(
-        "--since", type=_since, metavar="TIME", help="an ISO date (UTC unless it says), or 90m, 24h, 7d, 4w"
+        "--since", type=moment, metavar="TIME", help="an ISO date (UTC unless it says), or 90m, 24h, 7d, 4w"
     )
     events.add_argument("--limit", type=number_from_one, metavar="N", help="at most N events")
     events.set_defaults(run=run_events)
@@ -67,23 +67,27 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_events(args: argparse.Namespace) -> int:
+    from dsn_processor.cli.advice import advised
     from dsn_processor.cli.describe import describe_event, event_row
     from dsn_processor.cli.output import JsonLines
     from dsn_processor.cli.render import is_terminal, print_fitted, print_table
+    from dsn_processor.settings import ruling
 
     limit = args.limit
     if limit is None and not args.json and is_terminal():
         limit = _SCREEN
     wanted = _filter(args, limit)
+    options = ruling().options
     # The rows end before the store does, also where nobody reads on (head).
     with _open(args) as store, closing(store.events(wanted)) as events:
+        told = advised(store, events, options)
         if args.json:
             out = JsonLines()
-            for event in events:
-                out.write(describe_event(event))
+            for event, retry in told:
+                out.write(describe_event(event, retry))
             out.flush()
             return 0
-        rows = map(event_row, events)
+        rows = (event_row(event, retry) for event, retry in told)
         if is_terminal():
             print_fitted(_COLUMNS, rows, least=_COLUMNS.index("status"))
         else:
@@ -94,10 +98,13 @@ def run_events(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
+    from dsn_processor.cli.advice import advised
     from dsn_processor.cli.describe import describe_report, print_report
     from dsn_processor.cli.output import JsonLines
     from dsn_processor.errors import DsnProcessorError
+    from dsn_processor.settings import ruling
 
+    options = ruling().options
     with _open(args) as store:
         report = store.report(args.id)
         if report is None:
@@ -105,15 +112,16 @@ def run_show(args: argparse.Namespace) -> int:
                 f"there is no mail {args.id} in {store.name}: `dsn-processor events` names the ids"
             )
         raw = store.raw(args.id) if args.raw else None
+        advice = [retry for _, retry in advised(store, report.events, options)]
     if raw is not None:
         sys.stdout.buffer.write(raw)
         sys.stdout.buffer.flush()
     elif args.json:
         out = JsonLines()
-        out.write(describe_report(report))
+        out.write(describe_report(report, advice))
         out.flush()
     else:
-        print_report(report)
+        print_report(report, advice)
     return 0
 
 
@@ -194,7 +202,8 @@ def _filter(args: argparse.Namespace, limit: int | None) -> "EventFilter":
     )
 
 
-def _since(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A date, or so long ago."""
     now = datetime.now(UTC)
     try:
         if ago := _AGO.match(text):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dsn_processor.cli.options import add_db_option
 
 if TYPE_CHECKING:
-    from dsn_processor.policy.happenings import Known
+    from dsn_processor.policy.happenings import Happening, Known
     from dsn_processor.policy.options import PolicyOptions
 
 _SPAN = timedelta(days=14)  # failures that are looked at
@@ -38,9 +38,13 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     options = ruling().options
     with Store.open(database_url(args.db), readonly=True) as store:
-        known = store.addresses.troubles(now - _SPAN)
-        denied = store.addresses.check([one.address for one in known], now)
-    found = [row for one in known if one.address not in denied for row in _retries(one, options, now - _SPAN)]
+        found = [
+            row
+            for known in store.addresses.troubles(now - _SPAN)
+            for row in _retries(known, options, now - _SPAN)
+        ]
+        denied = store.addresses.check([row["address"] for row in found], now)
+    found = [row for row in found if row["address"] not in denied]
     if args.due:
         found = [row for row in found if row["next_retry_at"] and row["next_retry_at"] <= now.isoformat()]
     if args.json:
@@ -55,28 +59,40 @@ def run(args: argparse.Namespace) -> int:
 
 def _retries(known: "Known", options: "PolicyOptions", since: datetime) -> Iterator[dict[str, Any]]:
     """One row for each message that failed and has not been delivered since."""
-    from dsn_processor.policy.schedule import Trouble, advise
+    from dsn_processor.cli.advice import describe_retry
+    from dsn_processor.policy.retrying import Failure, retry_of
     from dsn_processor.terms import BounceType, Kind
 
-    done = {one.about: one.at for one in known.successes}
-    by_message: dict[str, list[Any]] = {}
+    done: dict[str, datetime] = {}
+    for success in known.successes:
+        done[success.about] = max(success.at, done.get(success.about, success.at))
+    newest: dict[str, Happening] = {}
     for one in known.happenings:
         if one.kind is Kind.FAILED and one.bounce_type is BounceType.SOFT:
-            by_message.setdefault(one.about, []).append(one)
-    plan = options.schedule_of(known.address.rpartition("@")[2])
-    for about, told in by_message.items():
-        last = max(told, key=lambda one: (one.at, one.identity))
-        times = sorted({at for one in told for at in (one.at, *(made.at for made in one.attempts))})
-        if times[-1] < since or done.get(about, since) > times[-1]:
+            before = newest.setdefault(one.about, one)
+            newest[one.about] = max(before, one, key=_when)
+    for about, last in newest.items():
+        at, _ = _when(last)
+        if at < since or done.get(about, since) > at or last.reason is None or last.scope is None:
             continue
-        begun = min([times[0], *(one.since for one in told if one.since is not None)])
-        retry = advise(
-            Trouble(last.kind, last.bounce_type, last.reason, last.scope, begun, tuple(times)), plan
+        failure = Failure(
+            last.identity,
+            known.address,
+            last.at,
+            last.kind,
+            BounceType.SOFT,
+            last.reason,
+            last.scope,
+            last.since,
         )
         yield {
             "address": known.address,
             "message": last.message_id or None,
             "reason": last.reason,
-            **retry._asdict(),
-            "next_retry_at": retry.next_retry_at and retry.next_retry_at.isoformat(),
+            **describe_retry(retry_of(failure, known, options)),
         }
+
+
+def _when(happening: "Happening") -> tuple[datetime, str]:
+    """When it was last tried, as far as it was told."""
+    return max([happening.at, *(made.at for made in happening.attempts)]), happening.identity

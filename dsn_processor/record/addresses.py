@@ -239,15 +239,17 @@ class Addresses:
                 tuple(AuditEntry(*entry) for entry in entries),
             )
 
-    def troubles(self, since: datetime) -> list[Known]:
-        """What is known of the addresses that mail failed for since then."""
+    def known(self, addresses: Sequence[str]) -> dict[str, Known]:
+        """What is known of each of these canonical addresses."""
+        with self._reading() as connection:
+            return {one.address: one for one in standing.all_known(connection, addresses)}
+
+    def troubles(self, since: datetime) -> Iterator[Known]:
+        """What is known of the addresses that mail failed for since then, as it is consumed."""
         with self._reading() as connection:
             found = list(connection.scalars(checking.failed_since(since)))
-            return [
-                known
-                for start in range(0, len(found), 500)
-                for known in standing.all_known(connection, found[start : start + 500])
-            ]
+            for start in range(0, len(found), 500):
+                yield from standing.all_known(connection, found[start : start + 500])
 
 
 def _may_count(event: NewEvent, mode: Mode) -> bool:

@@ -80,6 +80,7 @@ class StoredEvent(NamedTuple):
     proved_by: int | None
     source: str
     reporting_mta: str | None
+    arrival_date: str | None = None
 
     @property
     def trust(self) -> Trust:

@@ -26,7 +26,7 @@ _report = metadata.tables["report"]
 
 _message_columns = [column for column in _message.c if column.name not in {"codec", "raw"}]
 _events = (
-    select(_event, _message.c.source, _report.c.reporting_mta)
+    select(_event, _message.c.source, _report.c.reporting_mta, _report.c.arrival_date)
     .join(_message, _message.c.id == _event.c.message_id)
     .join(_report, _report.c.message_id == _event.c.message_id)
 )
@@ -63,6 +63,15 @@ def events_earlier(connection: Connection, identities: Sequence[str], message_id
     found: set[str] = set()
     for part in parts(identities):
         found.update(connection.scalars(_EARLIER_EVENTS, {"identities": part, "before": message_id}))
+    return found
+
+
+def with_identities(connection: Connection, identities: Sequence[str]) -> list[StoredEvent]:
+    """These events, those of them that are stored."""
+    found: list[StoredEvent] = []
+    for part in parts(identities):
+        rows = connection.execute(_events.where(WITH_IDENTITY), {"identities": part})
+        found.extend(map(event_fact, rows))
     return found
 
 

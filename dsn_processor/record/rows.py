@@ -171,6 +171,7 @@ def event_fact(row: Any) -> StoredEvent:
         proved_by=row.proved_by,
         source=row.source,
         reporting_mta=row.reporting_mta,
+        arrival_date=row.arrival_date,
     )
 
 

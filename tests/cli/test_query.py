@@ -141,7 +141,17 @@ def test_events_for_people(filled, run):
     code, out, err = run("events")
     head, first, second = out.splitlines()
     assert (code, err) == (0, "")
-    assert head.split() == ["mail", "when", "address", "kind", "type", "reason", "status", "diagnostic"]
+    assert head.split() == [
+        "mail",
+        "when",
+        "address",
+        "kind",
+        "type",
+        "reason",
+        "status",
+        "advice",
+        "diagnostic",
+    ]
     assert first.split()[:8] == [
         "2",
         "2026-11-20",

@@ -16,6 +16,7 @@ LISTS = {
     "SendGrid": "email,created,type,reason\nbob@example.net,1767323045,bounce,550 no\neve@example.net,1767323045,spam_report,\n",
     "Mailgun": 'address,created_at,type,error\nbob@example.net,"Fri, 02 Jan 2026 03:04:05 UTC",bounce,550\neve@example.net,"Fri, 02 Jan 2026 03:04:05 UTC",complaint,\n',
 }
+ADVICE = ("attempt", "final", "exhausted", "effective_type", "advice", "next_retry_at")
 
 
 @pytest.fixture
@@ -159,6 +160,39 @@ def test_retries(run, put):
     assert (row["exhausted"], row["advice"]) == (False, "wait_and_retry")
     assert row["next_retry_at"] == (at + timedelta(minutes=5)).isoformat()
     assert "sent-1@example.com" in run("retries", "--due")
+    advice = {name: row[name] for name in ADVICE}
+    [event] = map(json.loads, run("events", "--json").splitlines())
+    assert {name: event[name] for name in ADVICE} == advice
+    [recipient] = json.loads(run("show", "1", "--json"))["report"]["recipients"]
+    assert {name: recipient[name] for name in ADVICE} == advice
+    again = f"{at + timedelta(minutes=5):%Y-%m-%d %H:%M:%S} UTC"
+    assert f"wait and retry; attempt 1; try again at {again}" in run("show", "1")
+    assert "wait_and_retry" in run("events")
+
+
+def test_a_hard_failure_and_a_block_are_advised_upon_and_not_planned(run, put):
+    listed = "550 5.7.1 Service unavailable, client [192.0.2.1] blocked using zen.example"
+    hard = put("a.eml")
+    block = put("b.eml", status="5.7.1", diagnostic=listed, number=2, returned_id="<2@example.com>")
+    full = "452 4.2.2 The mailbox is over quota"
+    delayed = put(
+        "c.eml", action="delayed", status="4.2.2", diagnostic=full, number=3, returned_id="<3@example.com>"
+    )
+    run("replay", hard, block, delayed)
+    told = [json.loads(line) for line in run("events", "--json").splitlines()]
+    assert [(one["advice"], one["final"], one["effective_type"]) for one in reversed(told)] == [
+        ("verify_or_remove", True, "hard"),
+        ("request_delisting", True, "block"),
+        ("wait_and_retry", False, "soft"),
+    ]
+    assert {one["next_retry_at"] for one in told} == {None}
+    assert "wait and retry; the MTA goes on" in run("show", "3")
+
+
+def test_what_did_not_fail_has_no_advice(run, put):
+    run("replay", put(action="delivered", status="2.0.0", diagnostic="250 2.0.0 ok"))
+    [event] = map(json.loads, run("events", "--json").splitlines())
+    assert {event[name] for name in ADVICE} == {None}
 
 
 def test_waves(run, put, monkeypatch):
