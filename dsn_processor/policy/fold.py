@@ -148,13 +148,12 @@ class _Ledger:
             self.attempts.clear()
             self.tier = 0
 
-    def like(self, other: "_Ledger") -> "_Ledger":
+    def begin_as(self, other: "_Ledger") -> None:
         """Begin anew from where the other stands."""
         self.strikes = dict(other.strikes)
         self.attempts = {about: set(times) for about, times in other.attempts.items()}
         self.tier, self.last_success_at, self.reason = other.tier, other.last_success_at, other.reason
         self.suppressions = dict(other.suppressions)
-        return self
 
     def added(self, act: ManualAct) -> None:
         kind = act.kind or SuppressionKind.MANUAL
@@ -165,18 +164,21 @@ class _Ledger:
 
 def fold(known: Known, options: PolicyOptions) -> State:
     """The state of an address by all that is known of it, whatever its order."""
-    real, whole = (_ledger(known, options, observed=observed) for observed in (False, True))
-    for at, identity, trust, what in _steps(known):
+    real = whole = _ledger(known, options, observed=False)
+    ledgers = [(real, False)]
+    if any(one.mode is Mode.OBSERVE for one in known.happenings):  # else both are the same
+        whole = _ledger(known, options, observed=True)
+        ledgers.append((whole, True))
+    for step in _steps(known):
+        what = step.what
         if isinstance(what, ManualAct):
-            whole = _acted(real, whole, what)
-        elif isinstance(what, Success):
-            real.succeeded(at, what.about)
-            whole.succeeded(at, what.about)
-        else:
-            step = _Step(at, identity, trust, what)
-            for ledger, observed in ((real, False), (whole, True)):
-                if _told(what.mode, trust, observed=observed):
-                    ledger.happened(step, what)
+            _act(real, whole, what)
+            continue
+        for ledger, observed in ledgers:
+            if isinstance(what, Success):
+                ledger.succeeded(step.at, what.about)
+            elif _told(what.mode, step.trust, observed=observed):
+                ledger.happened(step, what)
     proposed = [
         one._replace(proposed=True)
         for kind, one in whole.suppressions.items()
@@ -213,16 +215,16 @@ def _ledger(known: Known, options: PolicyOptions, *, observed: bool) -> _Ledger:
     return _Ledger(options, known.address.rpartition("@")[2], failed)
 
 
-def _acted(real: _Ledger, whole: _Ledger, act: ManualAct) -> _Ledger:
-    """What somebody did, to both ledgers. Returns the second one."""
+def _act(real: _Ledger, whole: _Ledger, act: ManualAct) -> None:
+    """What somebody did, to both ledgers, which may be one."""
     if act.act is Act.ADD:
         real.added(act)
         whole.added(act)
-        return whole
+        return
     if act.act is Act.REMOVE:
         real.cleared(act.kind)
         whole.cleared(act.kind)
-        return whole
+        return
     if act.act is Act.ACCEPT:
         for kind, one in whole.suppressions.items():
             if kind not in real.suppressions or not real.suppressions[kind].lasts(one.at):
@@ -231,7 +233,7 @@ def _acted(real: _Ledger, whole: _Ledger, act: ManualAct) -> _Ledger:
                     at=act.at, until=until, author=act.author, guarded=False
                 )
         real.strikes, real.tier, real.reason = dict(whole.strikes), whole.tier, whole.reason
-    return whole.like(real)
+    whole.begin_as(real)
 
 
 def _steps(known: Known) -> list[_Step]:
@@ -245,8 +247,11 @@ def _steps(known: Known) -> list[_Step]:
 def _failures(happenings: tuple[Happening, ...]) -> Iterator[_Step]:
     """Each attempt once, as far as the best report of it proves it."""
     for one in happenings:
+        if not one.attempts:
+            yield _Step(one.at, one.identity, one.trust, one)
+            continue
         times: dict[datetime, Trust] = {}
-        for at, trust in one.attempts or ((one.at, one.trust),):
+        for at, trust in one.attempts:
             if at not in times or _TRUST.index(trust) < _TRUST.index(times[at]):
                 times[at] = trust
         for at, trust in times.items():

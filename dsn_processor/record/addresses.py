@@ -1,5 +1,6 @@
 """Addresses, as the store keeps them: what a transaction touched is folded again at its end; people act; callers ask."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,20 +18,21 @@ from dsn_processor.policy.options import SOURCES
 from dsn_processor.record import checking, sends, standing, waves
 from dsn_processor.record.checking import Denial, SuppressionFilter, SuppressionRow
 from dsn_processor.record.columns import storable
+from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import NewEvent, NewReport
 from dsn_processor.record.rows import LOOKUP_LIMIT
 from dsn_processor.record.standing import By, NewAct
 from dsn_processor.record.tables import metadata
 from dsn_processor.record.waves import Alert, Wave
+from dsn_processor.record.writing import Added
 from dsn_processor.terms import Act, BounceType, Kind, Mode, Scope, SuppressionKind, Trust
 
 _event = metadata.tables["recipient_event"]
-_message = metadata.tables["message"]
 _report = metadata.tables["report"]
 _state = metadata.tables["address_state"]
 _audit = metadata.tables["audit"]
 
-_SOURCES = select(_message.c.id, _message.c.source).where(_message.c.id.in_(bindparam("ids", expanding=True)))
+_SOURCES = "SELECT id, source FROM message WHERE id IN (SELECT value FROM json_each(?))"
 _MODES = select(_report.c.message_id, _report.c.mode).where(
     _report.c.message_id.in_(bindparam("ids", expanding=True))
 )
@@ -85,7 +87,7 @@ class Addresses:
         """What these mails may change, by where they came from."""
         chosen: dict[str, Mode] = {}
         found = {}
-        for id_, source in self._connection.execute(_SOURCES, {"ids": list(message_ids)}):
+        for id_, source in fetch(self._connection, _SOURCES, json.dumps(message_ids)):
             way = way_of(source)
             if way not in chosen:
                 chosen[way] = self._mode(self._connection, way).mode
@@ -98,18 +100,15 @@ class Addresses:
             return Mode(mode)
         return self.modes([message_id])[message_id]
 
-    def came(self, reports: Iterable[NewReport], modes: dict[int, Mode], added: set[str]) -> None:
-        """Reports were stored; those events that are ``added`` are new."""
+    def came(self, reports: Iterable[NewReport], modes: dict[int, Mode], added: Added) -> None:
+        """Reports were stored. What tells nothing new changes no address."""
         for report in reports:
             for event in report.events:
-                if _may_count(event, modes[report.message_id]):
+                new = event.identity in added.new
+                if (new or event.identity in added.more) and _may_count(event, modes[report.message_id]):
                     self._touched.add(_concerned(event))
                 verdict = event.verdict
-                if (
-                    verdict is not None
-                    and verdict.bounce_type is BounceType.BLOCK
-                    and event.identity in added
-                ):
+                if new and verdict is not None and verdict.bounce_type is BounceType.BLOCK:
                     subject = (verdict.block and verdict.block.ip) or verdict.reason.value
                     self._blocks[storable(subject)[:255], event.occurred_at.strftime("%Y-%m-%d")] += 1
 

@@ -2,6 +2,7 @@
 surrogates, PostgreSQL refuses NUL as well, and hostile mail has both.
 """
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,27 @@ def storable_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [storable_json(item) for item in value]
     return value
+
+
+JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
+def stored_json(value: Any) -> str:
+    """``value`` as the JSON that is stored. It is looked at item by item only where something in it may not be storable."""
+    text = JSON_ENCODER.encode(value)
+    if text.isascii() and "\\u0000" not in text:
+        return text
+    return JSON_ENCODER.encode(storable_json(value))
+
+
+def stored_time(at: datetime) -> str:
+    """A time as SQLite keeps it: UTC, without a zone."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def time_of(stored: str) -> datetime:
+    """The time that ``stored_time`` gave."""
+    return datetime.fromisoformat(stored).replace(tzinfo=UTC)
 
 
 class SafeText(TypeDecorator[str]):

@@ -1,5 +1,6 @@
 """The statements that read. Typed facts come out."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -8,11 +9,13 @@ from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import Reading
+from dsn_processor.record.columns import time_of
+from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import EventFilter, Stats, StoredEvent, StoredMessage, StoredReport
 from dsn_processor.record.packing import unpack
 from dsn_processor.record.rows import LOOKUP_LIMIT, event_fact, message_fact, parsed_fact
 from dsn_processor.record.tables import metadata
-from dsn_processor.terms import Kind, MessageState
+from dsn_processor.terms import Kind, MessageState, Trust
 
 _Value = TypeVar("_Value")
 
@@ -34,7 +37,8 @@ _events = (
 
 # Built once: an expression holds itself in cycles, and with it the thousands of identities it was given.
 _SOME: BindParameter[Any] = bindparam("identities", expanding=True)
-_KNOWN_MAILS = select(_message.c.identity, _message.c.id).where(_message.c.identity.in_(_SOME))
+_KNOWN_MAILS = "SELECT identity, id FROM message WHERE identity IN (SELECT value FROM json_each(?))"
+_STORED_EVENTS = "SELECT identity, occurred_at, trust FROM recipient_event WHERE identity IN (SELECT value FROM json_each(?))"
 _KNOWN_EVENTS = select(_event.c.identity).where(_event.c.identity.in_(_SOME))
 _REPORTED = select(_report.c.message_id).where(
     _report.c.message_id.in_(bindparam("messages", expanding=True))
@@ -44,18 +48,13 @@ WITH_IDENTITY = _event.c.identity.in_(_SOME)
 
 
 def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for part in parts(identities):
-        found.update((key, id_) for key, id_ in connection.execute(_KNOWN_MAILS, {"identities": part}))
-    return found
+    return dict(map(tuple, fetch(connection, _KNOWN_MAILS, json.dumps(identities))))
 
 
-def stored_identities(connection: Connection, identities: Sequence[str]) -> set[str]:
-    """Of these events, those that are stored."""
-    found: set[str] = set()
-    for part in parts(identities):
-        found.update(connection.scalars(_KNOWN_EVENTS, {"identities": part}))
-    return found
+def stored_events(connection: Connection, identities: Sequence[str]) -> dict[str, tuple[datetime, Trust]]:
+    """Of these events, those that are stored: when each happened, and how far it is proven."""
+    rows = fetch(connection, _STORED_EVENTS, json.dumps(identities))
+    return {identity: (time_of(at), Trust(trust)) for identity, at, trust in rows}
 
 
 def events_earlier(connection: Connection, identities: Sequence[str], message_id: int) -> set[str]:

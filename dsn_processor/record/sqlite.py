@@ -6,7 +6,6 @@ SQLite up to 3.51.2 can damage a WAL where a checkpoint races another connection
 """
 
 import fcntl
-import json
 import os
 import sqlite3
 import time
@@ -21,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
 from dsn_processor.errors import ConfigurationError, StoreError
+from dsn_processor.record.columns import JSON_ENCODER
 from dsn_processor.record.faults import busy, told
 
 _SHAPE = "give it as sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -36,7 +36,6 @@ _WRITER_PRAGMAS = (
     f"journal_size_limit={64 * 2**20}",
 )
 _READER_PRAGMAS = ("query_only=ON",)
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 def file_of(url: str) -> Path:
@@ -142,7 +141,7 @@ def connect(path: Path, *, readonly: bool) -> Connection:
         "sqlite://",
         creator=dial,
         poolclass=StaticPool,
-        json_serializer=_JSON.encode,
+        json_serializer=JSON_ENCODER.encode,
         hide_parameters=True,  # errors are logged; what mails say is not
     )
     _begin_with(engine, "BEGIN" if readonly else "BEGIN IMMEDIATE")

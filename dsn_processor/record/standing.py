@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, bindparam, case, delete, func, insert, literal, or_, select, union_all
+from sqlalchemy import func, insert, select, union_all
 from sqlalchemy.engine import Connection
 
 from dsn_processor.canonical import reference
@@ -17,98 +17,58 @@ from dsn_processor.policy.guard import hour_of
 from dsn_processor.policy.happenings import Attempt, Happening, Known, ManualAct, Success
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.record import waves
+from dsn_processor.record.columns import time_of
+from dsn_processor.record.driving import Inserter, decoder, fetch
 from dsn_processor.record.tables import metadata
-from dsn_processor.terms import (
-    Act,
-    BounceType,
-    Finding,
-    Kind,
-    Mode,
-    Reason,
-    Scope,
-    SuppressionKind,
-    Trust,
-)
+from dsn_processor.terms import Act, BounceType, Finding, Kind, Mode, Reason, Scope, SuppressionKind, Trust
 
 POLICY = "policy"  #: the author of what rules decide
 _PAGE = 500  # addresses folded together
 _NEWEST = 2_000  # events of one address that are looked at
-_MATTER = [Kind.FAILED.value, Kind.DELIVERED.value, Kind.COMPLAINT.value]
 
 _act = metadata.tables["manual_act"]
-_address = metadata.tables["sent_address"]
-_attempt = metadata.tables["attempt"]
 _audit = metadata.tables["audit"]
 _event = metadata.tables["recipient_event"]
-_report = metadata.tables["report"]
-_send = metadata.tables["sent_mail"]
 _state = metadata.tables["address_state"]
 _suppression = metadata.tables["suppression"]
 
-_SOME: BindParameter[Any] = bindparam("addresses", expanding=True)
-_COLUMNS = [
-    _event.c[name]
-    for name in [
-        "identity",
-        "occurred_at",
-        "kind",
-        "bounce_type",
-        "reason",
-        "scope",
-        "confidence",
-        "trust",
-        "findings",
-        "remote_mta",
-        "about",
-        "sent_message_id",
-    ]
-]
-_complaint = case(
-    (_event.c.kind == Kind.COMPLAINT.value, func.json_extract(_report.c.feedback, "$.feedback_type")),
-    else_=literal(None),
-)
-_OF_REPORT = (
-    _complaint.label("feedback_type"),
-    _report.c.arrival_date,
-    func.json_extract(_report.c.returned_message, "$.message_id").label("returned_id"),
-)
+_SOME = "IN (SELECT value FROM json_each(?))"
 # Only what may count: events that never do, and unproven ones in strict mode, may be many.
-_MAY_COUNT = (
-    _event.c.kind.in_(_MATTER),
-    or_(
-        _report.c.mode != Mode.STRICT.value,
-        _event.c.trust.in_([Trust.SIGNED.value, Trust.MATCHED.value]),
-    ),
-    or_(
-        _event.c.bounce_type.is_(None),
-        _event.c.bounce_type.in_([BounceType.HARD.value, BounceType.SOFT.value]),
-    ),
+_HAPPENINGS = " UNION ALL ".join(
+    f"""SELECT {address}, identity, occurred_at, event.kind, about, mode, trust, findings, bounce_type, reason, scope, confidence,
+    remote_mta, CASE event.kind WHEN 'complaint' THEN json_extract(feedback, '$.feedback_type') END, arrival_date, sent_message_id,
+    json_extract(returned_message, '$.message_id')
+    FROM recipient_event AS event JOIN report ON report.message_id = event.message_id
+    WHERE {address} {_SOME} {more} AND event.kind IN ('failed', 'delivered', 'complaint')
+    AND (mode != 'strict' OR trust IN ('signed', 'matched'))
+    AND (bounce_type IS NULL OR bounce_type IN ('hard', 'soft'))"""  # noqa: S608
+    for address, more in (("mailed_address", ""), ("canonical", "AND mailed_address IS NULL"))
 )
-
-
-def _happenings(address: Any, *which: Any) -> Any:
-    wanted = select(address.label("concerned"), *_COLUMNS, _report.c.mode, *_OF_REPORT)
-    return wanted.join(_report, _report.c.message_id == _event.c.message_id).where(*which, *_MAY_COUNT)
-
-
-_HAPPENINGS = union_all(
-    _happenings(_event.c.mailed_address, _event.c.mailed_address.in_(_SOME)),
-    _happenings(_event.c.canonical, _event.c.canonical.in_(_SOME), _event.c.mailed_address.is_(None)),
+_ATTEMPTS = f"SELECT identity, at, trust FROM attempt WHERE identity {_SOME}"  # noqa: S608
+_SUCCESSES = f"""SELECT address, sent_mail.id, reference, delivered_at FROM sent_address
+    JOIN sent_mail ON sent_mail.address_id = sent_address.id WHERE address {_SOME} AND delivered_at IS NOT NULL"""  # noqa: S608
+_ACTS = f"SELECT address, id, at, act, author, reason, kind, until FROM manual_act WHERE address {_SOME}"  # noqa: S608
+_ANY = """SELECT EXISTS (SELECT 1 FROM attempt), EXISTS (SELECT 1 FROM sent_mail), EXISTS (SELECT 1 FROM manual_act)"""
+_STATES, _SUPPRESSIONS = (
+    f"SELECT {', '.join(table.c.keys())} FROM {table.name} WHERE address {_SOME}"  # noqa: S608
+    for table in (_state, _suppression)
 )
-_ATTEMPTS = select(_attempt).where(_attempt.c.identity.in_(bindparam("identities", expanding=True)))
-_SUCCESSES = (
-    select(_address.c.address, _send.c.id, _send.c.reference, _send.c.delivered_at)
-    .join(_send, _send.c.address_id == _address.c.id)
-    .where(_address.c.address.in_(_SOME), _send.c.delivered_at.is_not(None))
-)
-_ACTS = select(_act).where(_act.c.address.in_(_SOME))
-_STATES = select(_state).where(_state.c.address.in_(_SOME))
-_SUPPRESSIONS = select(_suppression).where(_suppression.c.address.in_(_SOME))
-_ADD_STATES, _ADD_SUPPRESSIONS, _ADD_AUDIT = insert(_state), insert(_suppression), insert(_audit)
-_DROP_STATES = delete(_state).where(_state.c.address.in_(_SOME))
-_DROP_SUPPRESSIONS = delete(_suppression).where(_suppression.c.address.in_(_SOME))
+_PUT_STATES, _PUT_SUPPRESSIONS = Inserter(_state, update=True), Inserter(_suppression, update=True)
+_state_of, _suppression_of = decoder(_state), decoder(_suppression)
+_ADD_AUDIT = Inserter(_audit, without=["id"])
+_DROP_STATES = f"DELETE FROM address_state WHERE address {_SOME}"  # noqa: S608
+_DROP_SUPPRESSION = "DELETE FROM suppression WHERE address = ? AND kind = ?"
 
-_Rows = dict[tuple[str, str], dict[str, Any]]
+# By value: to call the enumeration takes three times as long, and there are several to each event.
+_KIND = {one.value: one for one in Kind}
+_MODE = {one.value: one for one in Mode}
+_TRUST = {one.value: one for one in Trust}
+_TYPE = {one.value: one for one in BounceType}
+_REASON = {one.value: one for one in Reason}
+_SCOPE = {one.value: one for one in Scope}
+
+_Row = dict[str, Any]
+_Rows = dict[tuple[str, str], _Row]
 
 
 class By(NamedTuple):
@@ -129,29 +89,32 @@ def refold(connection: Connection, addresses: Iterable[str], options: PolicyOpti
 
 def all_known(connection: Connection, addresses: Sequence[str]) -> list[Known]:
     """All that is known of each."""
-    given = {"addresses": list(addresses)}
+    given = as_json(addresses)
+    [(any_attempts, any_sends, any_acts)] = fetch(connection, _ANY)
     rows: dict[str, list[Any]] = defaultdict(list)
-    for row in connection.execute(_HAPPENINGS, given):
-        rows[row.concerned].append(row)
+    for row in fetch(connection, _HAPPENINGS, given, given):
+        rows[row[0]].append(row)
     attempts: dict[str, list[Attempt]] = defaultdict(list)
-    failed = [row.identity for some in rows.values() for row in some if row.kind == Kind.FAILED]
-    for part in _pages(failed):
-        for identity, at, trust in connection.execute(_ATTEMPTS, {"identities": part}):
-            attempts[identity].append(Attempt(at, Trust(trust)))
+    if any_attempts:
+        failed = [row.identity for some in rows.values() for row in some if row.kind == Kind.FAILED]
+        for identity, at, trust in fetch(connection, _ATTEMPTS, as_json(failed)):
+            attempts[identity].append(Attempt(time_of(at), _TRUST[trust]))
     successes: dict[str, list[Success]] = defaultdict(list)
-    for address, id_, about, seconds in connection.execute(_SUCCESSES, given):
-        at = datetime.fromtimestamp(seconds, UTC)
-        successes[address].append(Success(f"send:{id_}", at, str(about or f"send:{id_}")))
+    if any_sends:
+        for address, id_, about, seconds in fetch(connection, _SUCCESSES, given):
+            at = datetime.fromtimestamp(seconds, UTC)
+            successes[address].append(Success(f"send:{id_}", at, str(about or f"send:{id_}")))
     acts: dict[str, list[ManualAct]] = defaultdict(list)
-    for row in connection.execute(_ACTS, given):
-        acts[row.address].append(_manual_act(row))
+    if any_acts:
+        for row in fetch(connection, _ACTS, given):
+            acts[row.address].append(_manual_act(row))
     return [
         Known(
             address,
-            tuple(_happening(row, attempts) for row in _newest(rows[address])),
-            tuple(successes[address]),
-            tuple(acts[address]),
-            capped=len(rows[address]) > _NEWEST,
+            tuple([_happening(row, attempts) for row in _newest(rows.get(address, ()))]),
+            tuple(successes.get(address, ())),
+            tuple(acts.get(address, ())),
+            capped=len(rows.get(address, ())) > _NEWEST,
         )
         for address in addresses
     ]
@@ -204,44 +167,51 @@ def add_acts(connection: Connection, act: Act, acts: Sequence[NewAct], author: s
 def _write(
     connection: Connection, page: Sequence[str], states: Sequence[State], options: PolicyOptions, by: By
 ) -> int:
-    given = {"addresses": list(page)}
-    before_states = {row.address: row._asdict() for row in connection.execute(_STATES, given)}
+    given = as_json(page)
+    before_states = {row.address: _state_of(row) for row in fetch(connection, _STATES, given)}
     before: _Rows = {
-        (row.address, row.kind): row._asdict() for row in connection.execute(_SUPPRESSIONS, given)
+        (row.address, row.kind): _suppression_of(row) for row in fetch(connection, _SUPPRESSIONS, given)
     }
     after: _Rows = {}
-    new_states = {}
+    fresh, stale = [], []
     for state in states:
         if state._replace(suppressions=()) != State(state.address):
-            new_states[state.address] = _state_row(state)
+            row = _state_row(state)
+            if before_states.get(state.address) != row:
+                fresh.append(row)
+        elif state.address in before_states:
+            stale.append(state.address)
         for one in state.suppressions:
             row = _suppression_row(state.address, one)
             old = before.get((state.address, row["kind"]))
             row["held"] = bool(old and old["held"] and not row["proposed"] and row["guarded"])
             after[state.address, row["kind"]] = row
-    stale = [one for one in page if before_states.get(one) != new_states.get(one)]
-    moved = {key for key in {*before, *after} if before.get(key) != after.get(key)}
     if stale:
-        connection.execute(_DROP_STATES, {"addresses": stale})
-        if fresh := [new_states[one] for one in stale if one in new_states]:
-            connection.execute(_ADD_STATES, fresh)
+        connection.exec_driver_sql(_DROP_STATES, (as_json(stale),))
+    _PUT_STATES(connection, fresh)
+    moved = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if moved:
-        those = {address for address, _ in moved}
-        connection.execute(_DROP_SUPPRESSIONS, {"addresses": list(those)})
-        if kept := [row for (address, _), row in after.items() if address in those]:
-            connection.execute(_ADD_SUPPRESSIONS, kept)
-        connection.execute(
-            _ADD_AUDIT, [_entry(key, before.get(key), after.get(key), by) for key in sorted(moved)]
-        )
-        waves.watch(
-            connection, [row for key in moved for row in (before.get(key), after.get(key)) if row], options
-        )
-    return len({*stale, *(address for address, _ in moved)})
+        _move(connection, [(key, before.get(key), after.get(key)) for key in moved], options, by)
+    return len({*stale, *(row["address"] for row in fresh), *(address for address, _ in moved)})
+
+
+def _move(
+    connection: Connection,
+    moved: Sequence[tuple[tuple[str, str], _Row | None, _Row | None]],
+    options: PolicyOptions,
+    by: By,
+) -> None:
+    """Keep suppressions, each with what it was and what it is now, and write down that they changed."""
+    if gone := [key for key, _, after in moved if after is None]:
+        connection.exec_driver_sql(_DROP_SUPPRESSION, gone)
+    _ADD_AUDIT(connection, [_entry(*one, by) for one in moved])
+    _PUT_SUPPRESSIONS(connection, [dict(after) for _, _, after in moved if after is not None])
+    waves.watch(connection, [row for _, *rows in moved for row in rows if row], options)
 
 
 def _entry(
     key: tuple[str, str], before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, by: By
-) -> dict[str, Any]:
+) -> _Row:
     if after is None:
         action = "lift"
     elif after["proposed"]:
@@ -267,55 +237,50 @@ def _words(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name].isoformat() if isinstance(row[name], datetime) else row[name] for name in told}
 
 
-def _state_row(state: State) -> dict[str, Any]:
-    row = state._asdict()
-    del row["suppressions"]
-    return {**row, "deliverability": state.deliverability.value, "domain": _domain(state.address)}
+def _state_row(state: State) -> _Row:
+    values = state._asdict()
+    del values["suppressions"]
+    return {**values, "deliverability": state.deliverability.value, "domain": _domain(state.address)}
 
 
-def _suppression_row(address: str, one: Suppression) -> dict[str, Any]:
-    row = one._asdict()
-    return {
-        **row,
-        "kind": one.kind.value,
-        "address": address,
-        "domain": _domain(address),
-        "hour": hour_of(one.at),
-        "held": False,
-    }
+def _suppression_row(address: str, one: Suppression) -> _Row:
+    values = {**one._asdict(), "kind": one.kind.value, "address": address, "domain": _domain(address)}
+    return values | {"hour": hour_of(one.at), "held": False}
 
 
 def _domain(address: str) -> str:
     return address.rpartition("@")[2] if "@" in address else ""
 
 
-def _newest(rows: list[Any]) -> list[Any]:
+def _newest(rows: Sequence[Any]) -> Sequence[Any]:
     if len(rows) <= _NEWEST:
         return rows
     return sorted(rows, key=lambda row: (row.occurred_at, row.identity))[-_NEWEST:]
 
 
 def _happening(row: Any, attempts: Mapping[str, Sequence[Attempt]]) -> Happening:
-    about = reference(row.sent_message_id) if row.sent_message_id else row.about
-    findings = row.findings or ()
+    _, identity, at, kind, about, mode, trust, findings, bounce_type, reason, scope, confidence, *rest = row
+    remote_mta, feedback_type, arrival_date, sent_message_id, returned_id = rest
+    occurred_at = time_of(at)
+    found = json.loads(findings) if findings else ()
     return Happening(
-        identity=row.identity,
-        at=row.occurred_at,
-        kind=Kind(row.kind),
-        about=str(about or row.identity),
-        mode=Mode(row.mode),
-        trust=Trust(row.trust),
-        late=Finding.LATE in findings,
-        mailing_list=Finding.MAILING_LIST in findings,
-        bounce_type=BounceType(row.bounce_type) if row.bounce_type else None,
-        reason=Reason(row.reason) if row.reason else None,
-        scope=Scope(row.scope) if row.scope else None,
-        confidence=row.confidence or 0.0,
-        remote_mta=(row.remote_mta or "").strip().lower()[:255],
-        feedback_type=(row.feedback_type or "").lower(),
-        attempts=tuple(attempts.get(row.identity, ())),
-        since=_instant(row.arrival_date, row.occurred_at),
-        message_id=row.sent_message_id or row.returned_id or "",
+        identity=identity,
+        at=occurred_at,
+        kind=_KIND[kind],
+        about=str((reference(sent_message_id) if sent_message_id else about) or identity),
+        mode=_MODE[mode],
+        trust=_TRUST[trust],
+        late=Finding.LATE in found,
+        mailing_list=Finding.MAILING_LIST in found,
+        bounce_type=_TYPE[bounce_type] if bounce_type else None,
+        reason=_REASON[reason] if reason else None,
+        scope=_SCOPE[scope] if scope else None,
+        confidence=confidence or 0.0,
+        remote_mta=(remote_mta or "").strip().lower()[:255],
+        feedback_type=(feedback_type or "").lower(),
+        attempts=tuple(attempts.get(identity, ())),
+        since=_instant(arrival_date, occurred_at) if arrival_date else None,
+        message_id=sent_message_id or returned_id or "",
     )
 
 
@@ -332,12 +297,12 @@ def _instant(text: str | None, latest: datetime) -> datetime | None:
 def _manual_act(row: Any) -> ManualAct:
     return ManualAct(
         f"act:{row.id:016}",
-        row.at,
+        time_of(row.at),
         Act(row.act),
         row.author,
         row.reason,
         SuppressionKind(row.kind) if row.kind else None,
-        row.until,
+        row.until and time_of(row.until),
     )
 
 
@@ -361,4 +326,4 @@ def audit_wave(connection: Connection, name: str, decision: str, by: By) -> None
         "address": "",
         "reason": by.reason,
     }
-    connection.execute(_ADD_AUDIT, {**entry, "cause": None, "before": None, "after": {"wave": name}})
+    _ADD_AUDIT(connection, [{**entry, "cause": None, "before": None, "after": {"wave": name}}])

@@ -134,10 +134,12 @@ class Store:
         """Store reports with their events. An event that is there already is left out; returns the identities of
         the events that were added. An identity that two reports share goes to the first.
         """
+        if not reports:
+            return set()
         modes = self.addresses.modes([report.message_id for report in reports])
         added = writing.add_reports(self._connection, reports, modes)
         self.addresses.came(reports, modes, added)
-        return added
+        return added.new
 
     def replace_report(self, report: NewReport) -> None:
         """Put today's answer in place of an older one, and count the mail as processed. The event of a recipient who

@@ -1,5 +1,6 @@
 """Waves of suppressions: counted by domain and hour, and by server and hour; held, released, undone."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -9,15 +10,21 @@ from sqlalchemy.engine import Connection
 
 from dsn_processor.policy.guard import is_wave, name_of
 from dsn_processor.policy.options import PolicyOptions
+from dsn_processor.record.columns import stored_time
+from dsn_processor.record.driving import fetch
 
 _COUNTED = "guarded AND NOT proposed"
 _MANY_BLOCKS = 50  # refusals of one kind in a day that a person should hear of
 
 _COLUMNS = {"domain": "domain", "mx": "remote_mta"}
-_COUNT = {
-    kind: text(f"SELECT count(*) FROM suppression WHERE {_COUNTED} AND {column} = :subject AND hour = :hour")  # noqa: S608
+# CROSS JOIN: the given ones first, each looked up in the index of its column.
+_COUNTS = {
+    kind: f"""SELECT {column}, hour, count(*) AS number FROM json_each(?) AS given CROSS JOIN suppression
+    ON {column} = json_extract(given.value, '$[0]') AND hour = json_extract(given.value, '$[1]')
+    WHERE {_COUNTED} GROUP BY {column}, hour HAVING number > ?"""  # noqa: S608
     for kind, column in _COLUMNS.items()
 }
+_NAMED = "SELECT name FROM wave WHERE name IN (SELECT value FROM json_each(?))"
 _ADDRESSES = {
     kind: text(f"SELECT address FROM suppression WHERE {_COUNTED} AND {column} = :subject AND hour = :hour")  # noqa: S608
     for kind, column in _COLUMNS.items()
@@ -53,16 +60,16 @@ _SET_ALERT = text(
     "INSERT INTO alert (name, kind, subject, number) VALUES (:name, :kind, :subject, :number) "
     "ON CONFLICT (name) DO UPDATE SET number = excluded.number"
 )
-_ALERT = text(
-    "INSERT INTO alert (name, kind, subject, number) VALUES (:name, :kind, :subject, :number) "
+_COUNT_BLOCKS = (
+    "INSERT INTO alert (name, kind, subject, number) VALUES (?, 'blocks', ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET number = number + excluded.number"
 )
-_RAISE = text(
-    "UPDATE alert SET raised_at = :now WHERE name = :name AND raised_at IS NULL AND number > :least"
-)
+_RAISE = "UPDATE alert SET raised_at = ? WHERE name = ? AND raised_at IS NULL AND number > ?"
 _ALERTS = text(
     "SELECT name, kind, subject, number, raised_at FROM alert WHERE raised_at IS NOT NULL ORDER BY raised_at DESC"
 )
+
+_Hour = tuple[str, str, int]  # of a domain or a server (mx), by its name
 
 
 class Wave(NamedTuple):
@@ -91,22 +98,38 @@ class Alert(NamedTuple):
 
 def watch(connection: Connection, rows: Iterable[Mapping[str, Any]], options: PolicyOptions) -> None:
     """See whether the hours that these suppressions are in hold too many."""
-    touched = set()
+    touched: set[_Hour] = set()
     for row in rows:
         if row["guarded"] and not row["proposed"]:
             touched.add(("domain", row["domain"], row["hour"]))
             if row["remote_mta"]:
                 touched.add(("mx", row["remote_mta"], row["hour"]))
-    for kind, subject, hour in sorted(touched):
-        _weigh(connection, kind, subject, hour, options)
-    for kind, subject, hour in sorted(touched):
+    many = _counted(connection, touched, options.wave_least)
+    named = {row.name for row in fetch(connection, _NAMED, json.dumps([name_of(*one) for one in touched]))}
+    looked_at = sorted(one for one in touched if one in many or name_of(*one) in named)
+    for one in looked_at:
+        _weigh(connection, one, many.get(one, 0), options)
+    for kind, subject, hour in looked_at:
         connection.execute(_HOLD[kind], {"subject": subject, "hour": hour})
 
 
-def _weigh(connection: Connection, kind: str, subject: str, hour: int, options: PolicyOptions) -> None:
+def _counted(connection: Connection, hours: Iterable[_Hour], least: int) -> dict[_Hour, int]:
+    """How many suppressions there are in each of these hours that has more than ``least``."""
+    given: dict[str, list[tuple[str, int]]] = {kind: [] for kind in _COLUMNS}
+    for kind, subject, hour in hours:
+        given[kind].append((subject, hour))
+    return {
+        (kind, subject, hour): number
+        for kind, some in given.items()
+        if some
+        for subject, hour, number in fetch(connection, _COUNTS[kind], json.dumps(some), least)
+    }
+
+
+def _weigh(connection: Connection, one: _Hour, number: int, options: PolicyOptions) -> None:
+    kind, subject, hour = one
     where = {"subject": subject, "hour": hour}
     name = name_of(kind, subject, hour)
-    number = connection.scalar(_COUNT[kind], where) or 0
     if number <= options.wave_least or not is_wave(number, _known(connection, kind, where), options):
         connection.execute(_FORGET, {"name": name})
         return
@@ -114,7 +137,7 @@ def _weigh(connection: Connection, kind: str, subject: str, hour: int, options: 
     if kind == "domain":  # its server's wave is the same trouble
         words = {"name": name, "kind": "suppressions_held", "subject": subject, "number": number}
         connection.execute(_SET_ALERT, words)
-        _raise(connection, name, 0)
+        _raise(connection, [name], 0)
 
 
 def _known(connection: Connection, kind: str, where: Mapping[str, Any]) -> int:
@@ -131,16 +154,16 @@ def _known(connection: Connection, kind: str, where: Mapping[str, Any]) -> int:
 
 def count_blocks(connection: Connection, blocks: Mapping[tuple[str, str], int]) -> None:
     """Count refusals of us by what they are about, a listed IP or a reason, and by the day. A person should hear of many."""
-    for (subject, day), number in blocks.items():
-        name = f"blocks:{subject}@{day}"
-        words = {"name": name, "kind": "blocks", "subject": subject, "number": number}
-        connection.execute(_ALERT, words)
-        _raise(connection, name, _MANY_BLOCKS)
+    if not blocks:
+        return
+    rows = [(f"blocks:{subject}@{day}", subject, number) for (subject, day), number in blocks.items()]
+    connection.exec_driver_sql(_COUNT_BLOCKS, rows)
+    _raise(connection, [name for name, _, _ in rows], _MANY_BLOCKS)
 
 
-def _raise(connection: Connection, name: str, least: int) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute(_RAISE, {"name": name, "least": least, "now": now.isoformat(" ", "microseconds")})
+def _raise(connection: Connection, names: Iterable[str], least: int) -> None:
+    now = stored_time(datetime.now(UTC))
+    connection.exec_driver_sql(_RAISE, [(now, name, least) for name in names])
 
 
 def find(connection: Connection, name: str) -> Wave | None:

@@ -1,20 +1,22 @@
 """The statements that write: lists of rows through Core, inside the transaction that the store has begun."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Update, bindparam, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Update, bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import NO_CORRELATION, Envelope
+from dsn_processor.record.columns import stored_time, time_of
+from dsn_processor.record.driving import Inserter, fetch
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
-from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_identities
+from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_events
 from dsn_processor.record.rows import correlation_columns, event_row, message_row, report_row
 from dsn_processor.record.tables import metadata
 from dsn_processor.terms import Kind, MessageState, Mode, Trust
 
-_attempt = metadata.tables["attempt"]
 _counter = metadata.tables["counter"]
 _event = metadata.tables["recipient_event"]
 _message = metadata.tables["message"]
@@ -27,7 +29,8 @@ _COUNT = (
     .values(value=_counter.c.value + bindparam("number"))
     .returning(_counter.c.value)
 )
-_ADD_MESSAGES, _ADD_REPORTS, _ADD_EVENTS = insert(_message), insert(_report), insert(_event)
+_ADD_MESSAGES, _ADD_REPORTS = Inserter(_message), Inserter(_report)
+_ADD_EVENTS, _PUT_EVENTS = Inserter(_event, without=["id"]), Inserter(_event)
 _ONE = update(_message).where(_message.c.id == bindparam("message"))
 _CLAIM = _ONE.values(attempts=_message.c.attempts + 1)
 _UNCLAIM = _ONE.values(attempts=_message.c.attempts - 1)
@@ -37,13 +40,8 @@ _KEPT = [_event.c.id, _event.c.canonical, *_CORRELATION]
 _STORED_TRUST = select(
     *(_event.c[name] for name in ("id", "identity", "message_id", "trust", "canonical", "mailed_address"))
 ).where(WITH_IDENTITY)
-_NOTE = insert_or(_attempt).on_conflict_do_nothing()
-_NOTE_FIRST = _NOTE.from_select(
-    ["identity", "at", "trust"],
-    select(_event.c.identity, _event.c.occurred_at, _event.c.trust).where(
-        WITH_IDENTITY, ~exists().where(_attempt.c.identity == _event.c.identity)
-    ),
-)
+_ATTEMPTS = "SELECT identity, at, trust FROM attempt WHERE identity IN (SELECT value FROM json_each(?))"
+_NOTE = "INSERT INTO attempt (identity, at, trust) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _TRUST = list(Trust)
 _PROCESSED = _ONE.values(state=MessageState.PROCESSED.value, last_error=None)
 
@@ -53,47 +51,70 @@ def add_messages(connection: Connection, messages: Sequence[NewMessage]) -> list
         return []
     last = count(connection, "message_id", len(messages))
     ids = range(last - len(messages) + 1, last + 1)
-    connection.execute(_ADD_MESSAGES, [message_row(*pair) for pair in zip(ids, messages, strict=True)])
+    _ADD_MESSAGES(connection, [message_row(*pair) for pair in zip(ids, messages, strict=True)])
     return list(ids)
 
 
-def add_reports(connection: Connection, reports: Sequence[NewReport], modes: Mapping[int, Mode]) -> set[str]:
+class Added(NamedTuple):
+    """The identities of the events that reports brought: those that are ``new``, and those of which they tell ``more``: another attempt,
+    or a better proof of one.
+    """
+
+    new: set[str]
+    more: set[str]
+
+
+def add_reports(connection: Connection, reports: Sequence[NewReport], modes: Mapping[int, Mode]) -> Added:
     """``modes`` are those of the mails by their ids."""
-    if not reports:
-        return set()
-    seen = stored_identities(connection, [event.identity for report in reports for event in report.events])
+    known = stored_events(connection, [event.identity for report in reports for event in report.events])
+    seen = set(known)
     report_rows, event_rows, again = [], [], []
     for report in reports:
         fresh = _first_of_each(report.events, seen)
+        known.update((event.identity, _told(event)) for event in fresh)
         if len(fresh) < len(report.events):
             first = set(map(id, fresh))
             again += [event for event in report.events if id(event) not in first]
         report_rows.append(report_row(report, len(report.events) - len(fresh), modes[report.message_id]))
         event_rows += [event_row(report.message_id, event) for event in fresh]
-    connection.execute(_ADD_REPORTS, report_rows)
-    _insert_events(connection, event_rows)
-    _note_attempts(connection, again)
-    return {row["identity"] for row in event_rows}
+    _ADD_REPORTS(connection, report_rows)
+    _ADD_EVENTS(connection, event_rows)
+    return Added({row["identity"] for row in event_rows}, _note_attempts(connection, again, known))
 
 
-def _note_attempts(connection: Connection, events: Sequence[NewEvent]) -> None:
+def _told(event: NewEvent) -> tuple[datetime, Trust]:
+    return event.occurred_at, (event.correlation or NO_CORRELATION).trust
+
+
+def _note_attempts(
+    connection: Connection, events: Sequence[NewEvent], known: Mapping[str, tuple[datetime, Trust]]
+) -> set[str]:
     """Reports that tell what others told before: perhaps of another attempt at the same message. With the first of them
-    what was there before is noted as well.
+    what was there before, ``known``, is noted as well. Returns the identities of those that told more.
     """
-    failed = {event.identity: event for event in events if event.kind is Kind.FAILED}
-    for part in parts(list(failed)):
-        connection.execute(_NOTE_FIRST, {"identities": part})
-    rows = [
-        {
-            "identity": event.identity,
-            "at": event.occurred_at,
-            "trust": (event.correlation or NO_CORRELATION).trust.value,
-        }
-        for event in events
-        if event.kind is Kind.FAILED
-    ]
+    failed = [event for event in events if event.kind is Kind.FAILED]
+    if not failed:
+        return set()
+    noted: dict[str, set[tuple[datetime, Trust]]] = {}
+    for identity, at, trust in fetch(connection, _ATTEMPTS, json.dumps([event.identity for event in failed])):
+        noted.setdefault(identity, set()).add((time_of(at), Trust(trust)))
+    rows = []
+    for event in failed:
+        told, first = _told(event), known[event.identity]
+        mine = noted.get(event.identity)
+        if mine is None:
+            if told == first:
+                continue
+            mine = noted[event.identity] = {first}
+            rows.append((event.identity, *first))
+        if told not in mine:
+            mine.add(told)
+            rows.append((event.identity, *told))
     if rows:
-        connection.execute(_NOTE, rows)
+        connection.exec_driver_sql(
+            _NOTE, [(identity, stored_time(at), trust.value) for identity, at, trust in rows]
+        )
+    return {identity for identity, _, _ in rows}
 
 
 def replace_report(connection: Connection, report: NewReport, mode: Mode) -> None:
@@ -115,9 +136,9 @@ def replace_report(connection: Connection, report: NewReport, mode: Mode) -> Non
             row["id"] = first.id
             if event.correlation is None or first.proved_by is not None:
                 row.update((column.name, getattr(first, column.name)) for column in _CORRELATION)
-    connection.execute(_ADD_REPORTS, [report_row(report, len(report.events) - len(fresh), mode)])
-    _insert_events(connection, [row for row in rows if "id" in row])
-    _insert_events(connection, [row for row in rows if "id" not in row])
+    _ADD_REPORTS(connection, [report_row(report, len(report.events) - len(fresh), mode)])
+    _PUT_EVENTS(connection, [row for row in rows if "id" in row])
+    _ADD_EVENTS(connection, [row for row in rows if "id" not in row])
     set_state(connection, report.message_id, MessageState.PROCESSED, None)
 
 
@@ -198,8 +219,3 @@ def _first_of_each(events: Iterable[NewEvent], seen: set[str]) -> list[NewEvent]
             seen.add(event.identity)
             fresh.append(event)
     return fresh
-
-
-def _insert_events(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(_ADD_EVENTS, rows)
