@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsn_processor import bulk, deeds, pipeline
+from dsn_processor import bulk, deeds, pipeline, webhooks
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
@@ -17,9 +17,11 @@ from dsn_processor.intake.mailbox.accounts import Accounts
 from dsn_processor.intake.mailbox.keeping import DryKeeping, Keeping, StoreKeeping
 from dsn_processor.intake.mailbox.supervising import Following
 from dsn_processor.intake.walk import read_stdin
+from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
 from dsn_processor.reclassify import Reclassified, reclassify
+from dsn_processor.record.deliveries import Delivery, DeliveryFilter, Figures
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
 from dsn_processor.server.options import ProcessingOptions
@@ -238,6 +240,47 @@ def do(url: str, wanted: Iterable[dict[str, Any]]) -> int:
         return sum(
             store.do(deed) if isinstance(store, Handover) else deeds.do(store, deed) for deed in wanted
         )
+
+
+def do_webhooks(url: str, deed: dict[str, Any], options: WebhookOptions) -> dict[str, Any]:
+    """Do something about webhooks (webhooks.py), or have the server that holds the database do it. Returns what came of it."""
+    with opened(url) as store:
+        answer = store.webhooks(deed) if isinstance(store, Handover) else webhooks.do(store, deed, options)
+    if "error" in answer:
+        raise UsageError(answer["error"])
+    return answer
+
+
+def deliver_webhooks(url: str, options: WebhookOptions) -> Figures | None:
+    """Deliver what is due, and tell what is left. None where a server holds the database: it does so by itself."""
+    import asyncio  # noqa: PLC0415  most commands deliver nothing
+
+    from dsn_processor.server.webhooks import Webhooks  # noqa: PLC0415
+
+    with opened(url) as store:
+        if isinstance(store, Handover):
+            return None
+        mine = store
+
+        async def call(function: Callable[[Store], Any]) -> Any:
+            return function(mine)
+
+        asyncio.run(Webhooks(call, lambda: options).once())
+        return store.outbox.figures()
+
+
+def outcome_of_webhook(url: str, webhook: str, options: WebhookOptions) -> Delivery | None:
+    """Have it delivered, or wait until a running server has made an attempt. None where that takes too long."""
+    deliver_webhooks(url, options)
+    deadline = time.monotonic() + options.timeout + _STEP_SECONDS
+    while True:
+        with Store.open(url, readonly=True) as store:
+            for delivery in store.outbox.deliveries(DeliveryFilter(message_id=webhook)):
+                if delivery.attempts:
+                    return delivery
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_STEP_SECONDS)
 
 
 def retry(url: str, ids: Sequence[int] | None) -> tuple[list[int], bool, list[Outcome]]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "rebuild": "check",
     "suppressions": "suppressions",
     "retries": "retries",
+    "webhooks": "webhooks",
     "quarantine": "quarantine",
     "reclassify": "reclassify",
     "token": "token",

@@ -1,9 +1,11 @@
 """What comes of an attempt to deliver: done, again and when, or given up. Pure: time and chance are parameters."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
+
+from dsn_processor.notify.endpoints import Endpoint
 
 #: Seconds after the first attempt, the second, and so on; after the last of them it is given up (Standard Webhooks 1.0.0).
 DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -33,6 +35,20 @@ class Due(NamedTuple):
     body: bytes
     content_type: str
     headers: dict[str, str]
+
+
+class Wanted(NamedTuple):
+    """Up to ``number`` deliveries of an endpoint, without those that are here already."""
+
+    number: int
+    besides: frozenset[int]
+
+
+class Turn(NamedTuple):
+    """What there is to do: all endpoints by number, and deliveries that are due, the oldest first."""
+
+    endpoints: Mapping[int, Endpoint]
+    due: Sequence[Due]
 
 
 class Answer(NamedTuple):
@@ -82,6 +98,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     """Seconds by a Retry-After header (RFC 9110 section 10.2.3): a number, or a date. None where it cannot be read."""
     if not value:
         return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  who reads the outbox need not wait for it
+
     text = value.strip()[:40]
     if text.isascii() and text.isdecimal():
         return float(text)

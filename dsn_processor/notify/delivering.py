@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from dsn_processor import logs
 from dsn_processor.errors import StoreError
-from dsn_processor.notify.attempts import Answer, Due, Outcome, State, outcome_of, pause_of
+from dsn_processor.notify.attempts import Answer, Due, Outcome, State, Turn, Wanted, outcome_of, pause_of
 from dsn_processor.notify.endpoints import Endpoint
 
 log = logs.get_logger(room="webhooks")
@@ -27,20 +26,6 @@ _LOOK_SECONDS = 1.0
 _GATHER_SECONDS = 0.02  # that an outcome waits for others, so that one commit keeps them all
 _MANY_FAILURES = 5  # in a row, after which an endpoint is tried with one delivery at a time
 _STOP_SECONDS = 5.0
-
-
-class Wanted(NamedTuple):
-    """Up to ``number`` deliveries of an endpoint, without those that are here already."""
-
-    number: int
-    besides: frozenset[int]
-
-
-class Turn(NamedTuple):
-    """What there is to do: all endpoints by number, and deliveries that are due, the oldest first."""
-
-    endpoints: Mapping[int, Endpoint]
-    due: Sequence[Due]
 
 
 #: Keeps outcomes, and tells what is to be done next. Raises StoreError where that cannot be.

@@ -12,10 +12,12 @@ from functools import lru_cache
 import httpx
 
 from dsn_processor.notify.options import IpNetwork, WebhookOptions
+from dsn_processor.patterns import pattern
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LONGEST = 2_000
+_LABEL = pattern(r"[A-Za-z0-9_-]{1,63}")
 # Global by the registry, and nothing on the Internet all the same: a cloud's metadata (Azure), relays of 6to4.
 _NEVER = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.88.99.0/24"))
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is handed out so far (RFC 4291 section 2.4)
@@ -47,7 +49,7 @@ def check_url(url: str, options: WebhookOptions) -> httpx.URL:
     port = parsed.port or {"https": 443, "http": 80}[parsed.scheme]
     if port not in options.port_numbers():
         raise RefusedUrlError(f"port {port} is not among [webhooks] ports")
-    _check_host(parsed.host, options)
+    _check_host(parsed.raw_host.decode("ascii", "replace"), options)
     return parsed
 
 
@@ -57,7 +59,7 @@ def _check_host(host: str, options: WebhookOptions) -> None:
         check_addresses([str(literal)], options)
         return
     labels = host.rstrip(".").split(".")
-    if not all(labels) or len(host) > 253:
+    if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise RefusedUrlError("the URL names no host")
     if _number(labels[-1]):  # 127.1, 0x7f.1, 2130706433: resolvers read them as addresses (inet_aton(3))
         raise RefusedUrlError(f"{host} is no host name, and no IP address in its usual form")

@@ -10,6 +10,7 @@ import httpx
 from dsn_processor import metrics
 from dsn_processor.notify.attempts import Answer, Due, date_of, retry_after
 from dsn_processor.notify.endpoints import Endpoint
+from dsn_processor.notify.formats import Format, authorization
 from dsn_processor.notify.guard import RefusedUrlError, check_url
 from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.notify.signing import key_of, signed_headers
@@ -57,6 +58,7 @@ class Sender:
         headers = {
             "content-type": due.content_type,
             **due.headers,
+            **authorization(Format(endpoint.format), endpoint.key),
             **signed_headers(due.message_id, int(now), due.body, keys),
         }
         request = self._client.build_request("POST", url, content=due.body, headers=headers)

@@ -30,6 +30,7 @@ from dsn_processor.record.entries import (
     StoredReport,
 )
 from dsn_processor.record.faults import told
+from dsn_processor.record.outbox import Outbox
 from dsn_processor.record.rows import LOOKUP_LIMIT
 from dsn_processor.record.sends import SendStats
 from dsn_processor.terms import Kind, MessageState
@@ -54,6 +55,7 @@ class Store:
         self._inode = sqlite.inode(self._path)
         self.name = str(path)
         self.addresses = Addresses(connection, self._reading)
+        self.outbox = Outbox(connection, self._reading, self.addresses)
 
     @classmethod
     def open(cls, url: str, *, wait: float = 5.0, readonly: bool = False, again: bool = False) -> Self:
@@ -104,15 +106,22 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; on disk when the block has ended, and in the file that others find under its name. What it means
-        for addresses is part of it.
+        for addresses is part of it, and what others are to be told of it.
         """
         self.addresses.forget()
-        with told(self.name):
-            with self._connection.begin():
-                yield
-                self.addresses.settle()
-                self._check_place()
-            self._check_place()  # the file may have gone while the commit ran
+        try:
+            with told(self.name):
+                with self._connection.begin():
+                    self.outbox.begin()
+                    yield
+                    self.addresses.settle()
+                    self.outbox.settle()
+                    self._check_place()
+                self._check_place()  # the file may have gone while the commit ran
+        except BaseException:
+            self.outbox.failed()
+            raise
+        self.outbox.committed()
 
     def _check_place(self) -> None:
         if sqlite.inode(self._path) != self._inode:
@@ -139,6 +148,7 @@ class Store:
         modes = self.addresses.modes([report.message_id for report in reports])
         added = writing.add_reports(self._connection, reports, modes)
         self.addresses.came(reports, modes, added)
+        self.outbox.came(reports, modes, added.new)
         return added.new
 
     def replace_report(self, report: NewReport) -> None:
@@ -147,7 +157,9 @@ class Store:
         held moves here.
         """
         self.addresses.leaves(report)
+        self.outbox.leaves(report)
         writing.replace_report(self._connection, report, self.addresses.mode_kept(report.message_id))
+        self.outbox.replaced(report)
 
     def compare(self, stored: StoredReport, new: NewReport) -> Changes:
         """What ``new`` would change in ``stored``; its events are those that no other mail holds."""

@@ -342,3 +342,56 @@ class Alert(Table, table=True):
     subject: str = Field(sa_type=SafeText)
     number: int
     raised_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Endpoint(Table, table=True):
+    """Who is told of what happens (notify/endpoints.py). ``created_at`` is in seconds since 1970."""
+
+    __tablename__ = "endpoint"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True, max_length=64)
+    kind: str = Field(max_length=16)
+    url: str = Field(sa_type=SafeText)
+    format: str = Field(max_length=16)
+    events: list[str] = Field(sa_type=SafeJSON)
+    filters: dict[str, Any] | None = Field(default=None, sa_type=SafeJSON)
+    key: str = Field(default="", sa_type=SafeText)
+    secret: str = Field(default="", max_length=128)
+    previous_secret: str = Field(default="", max_length=128)
+    previous_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    enabled: bool = True
+    why: str = Field(default="", sa_type=SafeText)
+    created_at: float
+
+
+class Webhook(Table, table=True):
+    """The outbox: what an endpoint is to be told, made in the transaction in which it happened. Times are seconds since 1970;
+    ``next_at`` is when a pending one is tried.
+    """
+
+    __tablename__ = "webhook"
+    __table_args__ = (
+        Index(None, "endpoint_id", "message_id", unique=True),
+        Index(None, "endpoint_id", "next_at", "id", sqlite_where=text("state = 'pending'")),
+        Index(None, "endpoint_id", "address", "id", sqlite_where=text("state = 'pending'")),
+        Index(None, "attempted_at", sqlite_where=text("state != 'pending'")),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    endpoint_id: int = Field(foreign_key="endpoint.id", ondelete="CASCADE")
+    message_id: str = Field(max_length=64)
+    type: str = Field(max_length=32)
+    address: str = Field(sa_type=SafeText)
+    created_at: float
+    state: str = Field(max_length=16)
+    attempts: int = 0
+    next_at: float
+    attempted_at: float | None = None
+    status: int | None = None
+    error: str = Field(default="", sa_type=SafeText)
+    content_type: str = Field(max_length=64)
+    headers: dict[str, str] | None = Field(default=None, sa_type=SafeJSON)
+    body: bytes = Field(sa_type=LargeBinary)

@@ -10,13 +10,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dsn_processor import __version__, bulk, deeds, logs, matching
+from dsn_processor import __version__, bulk, deeds, logs, matching, webhooks
 from dsn_processor.bulk import Prepared
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError, UsageError
 from dsn_processor.facts import Envelope, InboundMessage, Send
 from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.taking import Taking
+from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.pipeline import Outcome, release
 from dsn_processor.record.entries import NewReport
 from dsn_processor.record.store import Store
@@ -41,9 +42,12 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 class Control:
-    """Serves the commands that would write to the database if the server did not hold it."""
+    """Serves the commands that would write to the database if the server did not hold it. ``options`` are those of webhooks."""
 
-    def __init__(self, keeper: Keeper, writer: Writer, taking: Taking) -> None:
+    def __init__(
+        self, keeper: Keeper, writer: Writer, taking: Taking, options: Callable[[], WebhookOptions]
+    ) -> None:
+        self._options = options
         self._path = control_path(keeper.path)
         self._keeper = keeper
         self._taking = taking
@@ -56,6 +60,7 @@ class Control:
             "replace": self._replace,
             "retry": self._retry,
             "do": self._do,
+            "webhooks": self._webhooks,
             "register": self._register,
             "drop_sends": self._drop_sends,
             "met": self._met,
@@ -206,6 +211,13 @@ class Control:
     async def _do(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
         try:
             return {"changed": await self._writer.call(lambda store: deeds.do(store, header["deed"]))}
+        except UsageError as error:
+            return {"error": str(error), "fault": "usage"}
+
+    async def _webhooks(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
+        deed, options = header["deed"], self._options()
+        try:
+            return await self._writer.call(lambda store: webhooks.do(store, deed, options))
         except UsageError as error:
             return {"error": str(error), "fault": "usage"}
 

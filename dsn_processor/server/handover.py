@@ -198,6 +198,10 @@ class Handover:
         changed: int = self._ask({"ask": "do", "deed": deed})["changed"]
         return changed
 
+    def webhooks(self, deed: dict[str, Any]) -> dict[str, Any]:
+        """Have something done about webhooks (webhooks.py)."""
+        return self._ask({"ask": "webhooks", "deed": deed})
+
     def _ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         with self._turn:
             return self._answer(header, body)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -47,16 +48,22 @@ class Keeper:
         self.ruling = ruling
         self.min_free = min_free
         self._store: Store | None = None
+        #: Called when there is something new in the outbox.
+        self.wake: Callable[[], None] | None = None
         self._looked = self._tried = 0.0
         self.state = State()
 
     def open(self, wait: float) -> Path:
         """Open the database. Returns its file; raises what Store.open raises."""
         self._store = Store.open(self._url, wait=wait)
-        self._store.addresses.ruling = self.ruling
+        self._prepare(self._store)
         self.path = Path(self._store.name).absolute()
         self.look()
         return self.path
+
+    def _prepare(self, store: Store) -> None:
+        """A reload may have brought another ruling."""
+        store.addresses.ruling, store.outbox.wake = self.ruling, self.wake
 
     def close(self) -> None:
         store, self._store = self._store, None
@@ -83,7 +90,7 @@ class Keeper:
         fault = self.state.fault
         if fault is None:
             if self._store is not None:
-                self._store.addresses.ruling = self.ruling  # a reload may have brought another
+                self._prepare(self._store)
             return self._store
         if time.monotonic() - self._tried < LOOK_SECONDS and not at_once:
             return None
@@ -92,7 +99,7 @@ class Keeper:
                 self.close()
             if self._store is None:
                 self._store = Store.open(self._url, wait=0, again=True)
-            self._store.addresses.ruling = self.ruling
+            self._prepare(self._store)
             self._store.probe()
         except StoreError as error:
             self._tried = time.monotonic()

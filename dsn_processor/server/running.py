@@ -27,6 +27,7 @@ from dsn_processor.server.following import AccountMetrics
 from dsn_processor.server.keeper import Keeper
 from dsn_processor.server.processing import Processing
 from dsn_processor.server.systemd import handed_sockets, notify
+from dsn_processor.server.webhooks import Webhooks
 from dsn_processor.server.writer import Writer
 from dsn_processor.settings.model import Settings
 from dsn_processor.teach.own import load_rules
@@ -66,6 +67,7 @@ class Server:
         self._keeper = Keeper(settings.database, min_free=settings.min_free, ruling=settings.ruling)
         self._processing = Processing(settings.processing, lambda: self._rules)
         self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
+        self._webhooks = Webhooks(self._writer.call, lambda: self._settings.webhooks)
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -117,7 +119,10 @@ class Server:
         self._writer.start()
         closing.push_async_callback(asyncio.to_thread, self._processing.stop, _READING_SECONDS)
         self._processing.start(self._writer)
-        control = Control(self._keeper, self._writer, self)
+        self._keeper.wake = self._webhooks.wake
+        self._webhooks.start()
+        closing.push_async_callback(self._webhooks.stop)
+        control = Control(self._keeper, self._writer, self, lambda: self._settings.webhooks)
         await control.start()
         closing.push_async_callback(control.stop)
         self._watch()
@@ -195,6 +200,7 @@ class Server:
         metrics.observe(metrics.QUEUE_OLDEST_SECONDS, lambda: keeper.state.oldest_seconds())  # noqa: PLW0108  the state is another one each time
         metrics.observe(metrics.QUARANTINE_MAILS, lambda: keeper.state.quarantined)
         metrics.observe(metrics.STORE_FREE_BYTES, lambda: keeper.state.free or 0)
+        self._webhooks.watch()
         metrics.observe(metrics.READY, lambda: not self.troubles())
 
 

@@ -6,6 +6,8 @@ from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions, PopOptions
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
 from dsn_processor.logs import LogOptions
+from dsn_processor.notify.options import WebhookOptions
+from dsn_processor.notify.people.options import NotifyOptions
 from dsn_processor.policy.modes import Ruling
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.server.options import ProcessingOptions
@@ -13,8 +15,12 @@ from dsn_processor.settings import DEFAULT_DATABASE
 from dsn_processor.units import Size
 from dsn_processor.web.options import WebOptions
 
-#: Sections of which there may be any number, each an account.
-ACCOUNTS: dict[str, type[AccountOptions]] = {"imap": ImapOptions, "pop3": PopOptions}
+#: Sections of which there may be any number, each with a name: an account, or people to be told.
+ACCOUNTS: dict[str, type[AccountOptions | NotifyOptions]] = {
+    "imap": ImapOptions,
+    "pop3": PopOptions,
+    "notify": NotifyOptions,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +37,12 @@ class Settings:
     web: WebOptions = field(default_factory=WebOptions)
     correlation: CorrelationOptions = field(default_factory=CorrelationOptions)
     policy: PolicyOptions = field(default_factory=PolicyOptions)
+    webhooks: WebhookOptions = field(default_factory=WebhookOptions)
     processing: ProcessingOptions = field(default_factory=ProcessingOptions)
     log: LogOptions = field(default_factory=LogOptions)
     imap: tuple[ImapOptions, ...] = ()
     pop3: tuple[PopOptions, ...] = ()
+    notify: tuple[NotifyOptions, ...] = ()
 
     def __post_init__(self) -> None:
         if "://" not in self.database:

@@ -1,0 +1,214 @@
+"""What a transaction has to tell about events: gathered while it writes, put into words at its end, when it is known what the
+events meant for addresses.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from dsn_processor.facts import NO_CORRELATION
+from dsn_processor.notify.describing import (
+    Decision,
+    Event,
+    Report,
+    address_data,
+    concerned,
+    event_data,
+    reclassified_data,
+    report_data,
+    wave_data,
+)
+from dsn_processor.notify.notification import OF_KIND, EventType, Notification
+from dsn_processor.policy.effect import counts
+from dsn_processor.policy.happenings import Known
+from dsn_processor.policy.options import PolicyOptions
+from dsn_processor.policy.schedule import Retry, Trouble, advise
+from dsn_processor.record import queries
+from dsn_processor.record.columns import storable
+from dsn_processor.record.entries import NewReport
+from dsn_processor.record.moves import Move
+from dsn_processor.record.rows import LOOKUP_LIMIT
+from dsn_processor.record.standing import all_known
+from dsn_processor.record.tables import metadata
+from dsn_processor.terms import BounceType, Kind, Mode, Scope
+
+_state = metadata.tables["address_state"]
+_suppression = metadata.tables["suppression"]
+_CAN_STRIKE = ({BounceType.HARD, BounceType.SOFT}, {Scope.RECIPIENT, Scope.DOMAIN})
+_PAGE = 500
+
+
+class Told(NamedTuple):
+    """An event to be told; of one that is read otherwise now, what was told ``before``. ``event`` None: it was withdrawn."""
+
+    event: Event | None
+    report: Report
+    mode: Mode
+    before: Event | None = None
+
+    @property
+    def about(self) -> Event:
+        about = self.event or self.before
+        assert about is not None
+        return about
+
+
+def stable_id(what: str, identity: str) -> str:
+    """The id of a notification that is made of the same thing at most once."""
+    digest = hashlib.sha256(f"{what}:{identity}".encode()).digest()
+    return "msg_" + base64.b32encode(digest[:15]).decode("ascii").lower()
+
+
+def new_id() -> str:
+    """The id of a notification about a change: there may be another like it later."""
+    return "msg_" + base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower()
+
+
+def key_of(event: Event) -> str:
+    """The address that events are kept in order by, as tables have it."""
+    return storable(concerned(event))[:LOOKUP_LIMIT]
+
+
+def of_events(
+    connection: Connection, told: Sequence[Told], options: PolicyOptions, wanted: Collection[EventType]
+) -> Iterator[Notification]:
+    """Of the ``wanted`` types, in order."""
+    chosen = [(type_, one) for one in told if (type_ := _type(one)) in wanted]
+    decide = _Deciding(connection, [one for _, one in chosen], options)
+    for type_, one in chosen:
+        assert type_ is not None
+        about, decision = one.about, decide(one)
+        fresh = one.before is None
+        yield Notification(
+            id=stable_id("event", about.identity) if fresh else new_id(),
+            type=type_,
+            at=about.occurred_at,
+            address=key_of(about),
+            data=event_data(about, one.report, decision)
+            if fresh
+            else reclassified_data(one.before, one.event, one.report, decision),
+        )
+
+
+def of_mails(
+    connection: Connection, mails: Sequence[tuple[NewReport, Kind | None]], wanted: Collection[EventType]
+) -> Iterator[Notification]:
+    """Of mails that name no recipient, each with the kind that it was before."""
+    for report, before in mails:
+        type_ = OF_KIND.get(report.parsed.kind)
+        if type_ is None or type_ not in wanted or report.parsed.kind is before:
+            continue
+        message = queries.message(connection, report.message_id)
+        assert message is not None
+        yield Notification(
+            id=stable_id("mail", f"{report.message_id} {type_.value}"),
+            type=type_,
+            at=message.received_at,
+            address="",
+            data=report_data(Report(report.message_id, report.parsed), message.source),
+        )
+
+
+def of_moves(moved: Sequence[Move], wanted: Collection[EventType]) -> Iterator[Notification]:
+    """Of addresses and waves."""
+    now = datetime.now(UTC)
+    for one in moved:
+        if one.type in wanted:
+            held = one.type is EventType.DOMAIN_HELD
+            data = (
+                wave_data(one.row or {})
+                if held
+                else address_data(one.address, one.state, one.row, one.standing)
+            )
+            yield Notification(id=new_id(), type=one.type, at=now, address=one.address, data=data)
+
+
+def differs(before: Event, after: Event) -> bool:
+    """Whether the answer is another one, as far as it matters to those who were told."""
+    return _answer(before) != _answer(after)
+
+
+def _answer(event: Event) -> tuple[object, ...]:
+    verdict = event.verdict
+    judged = verdict and (verdict.bounce_type, verdict.reason, verdict.scope)
+    return event.kind, event.recipient.address, event.recipient.status, judged
+
+
+def _type(told: Told) -> EventType | None:
+    return OF_KIND.get(told.about.kind) if told.before is None else EventType.EVENT_RECLASSIFIED
+
+
+class _Deciding:
+    """What events meant, by what stands in the tables at the transaction's end."""
+
+    def __init__(self, connection: Connection, told: Sequence[Told], options: PolicyOptions) -> None:
+        self._options = options
+        addresses = sorted({key_of(one.about) for one in told})
+        self._strikes: dict[str, float] = {}
+        self._causes: dict[tuple[str, str], str] = {}
+        self._known: dict[str, Known] = {}
+        for start in range(0, len(addresses), _PAGE):
+            self._look(connection, addresses[start : start + _PAGE])
+        soft = sorted({key_of(one.about) for one in told if _retried(one.about)})
+        for start in range(0, len(soft), _PAGE):
+            for known in all_known(connection, soft[start : start + _PAGE]):
+                self._known[known.address] = known
+
+    def _look(self, connection: Connection, addresses: Sequence[str]) -> None:
+        state, suppression = _state.c, _suppression.c
+        strikes = select(state.address, state.strikes).where(state.address.in_(addresses))
+        self._strikes |= dict(connection.execute(strikes).tuples().all())
+        rows = select(suppression.address, suppression.cause, suppression.proposed, suppression.held)
+        for address, cause, proposed, held in connection.execute(
+            rows.where(suppression.address.in_(addresses))
+        ):
+            self._causes[address, cause] = "propose" if proposed else "hold" if held else "suppress"
+
+    def __call__(self, told: Told) -> Decision:
+        event = told.about
+        if told.event is None:
+            return Decision()
+        address, verdict = key_of(event), event.verdict
+        strikes = self._strikes.get(address, 0.0)
+        action = self._causes.get((address, event.identity), "none")
+        types, scopes = _CAN_STRIKE
+        if action == "none" and strikes and event.kind is Kind.FAILED and verdict is not None:
+            trust = (event.correlation or NO_CORRELATION).trust
+            if verdict.bounce_type in types and verdict.scope in scopes and counts(told.mode, trust):
+                action = "strike"
+        return Decision(action, strikes, self._retry(event))
+
+    def _retry(self, event: Event) -> Retry | None:
+        verdict = event.verdict
+        if verdict is None:
+            return None
+        times, since = {event.occurred_at}, event.occurred_at
+        if _retried(event) and (known := self._known.get(key_of(event))):
+            about = next((one.about for one in known.happenings if one.identity == event.identity), None)
+            for one in known.happenings:
+                if one.about == about and one.kind is Kind.FAILED:
+                    times |= {one.at, *(made.at for made in one.attempts)}
+                    since = min(since, one.since or since)
+        trouble = Trouble(
+            event.kind,
+            verdict.bounce_type,
+            verdict.reason,
+            verdict.scope,
+            min(since, *times),
+            tuple(sorted(times)),
+        )
+        return advise(trouble, self._options.schedule_of(concerned(event).rpartition("@")[2]))
+
+
+def _retried(event: Event) -> bool:
+    return (
+        event.kind is Kind.FAILED
+        and event.verdict is not None
+        and event.verdict.bounce_type is BounceType.SOFT
+    )
