@@ -25,6 +25,7 @@ Size = Annotated[int, Unit.SIZE]  #: bytes
 Seconds = Annotated[float, Unit.SECONDS]
 Mode = Annotated[int, Unit.MODE]  #: of a file, as in 0o660
 Secret = Annotated[str, Unit.SECRET]  #: never shown, never logged; empty is none
+Secrets = Annotated[tuple[str, ...], Unit.SECRET]  #: several of them
 
 _NUMBER = pattern(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)[ _]?([a-zA-Z]*)")
 _SIZES: dict[str, int] = {"": 1, "b": 1} | {

@@ -26,6 +26,7 @@ class EventType(StrEnum):
     ADDRESS_RECOVERED = "address.recovered"
     DOMAIN_HELD = "domain.held"
     REPORT_UNPARSED = "report.unparsed"
+    REPORT_QUARANTINED = "report.quarantined"
     EVENT_RECLASSIFIED = "event.reclassified"
     WEBHOOK_TEST = "webhook.test"
 

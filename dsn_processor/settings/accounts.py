@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dsn_processor.errors import ConfigurationError
 from dsn_processor.intake.mailbox.options import AccountOptions, OAuthOptions
+from dsn_processor.notify.people.options import NotifyOptions
 from dsn_processor.settings import sources
 from dsn_processor.settings.keys import OAUTH, REQUIRED, Key, account_keys, read_value, wanted
 from dsn_processor.settings.model import ACCOUNTS
@@ -23,7 +24,11 @@ from dsn_processor.settings.sources import File, Given
 _T = TypeVar("_T")
 
 #: Ways to give the same: a variable takes the place of whichever the file has.
-_ALTERNATIVES = (("password", "password_file", "password_command"), ("client_secret", "client_secret_file"))
+_ALTERNATIVES = (
+    ("password", "password_file", "password_command"),
+    ("client_secret", "client_secret_file"),
+    ("urls", "urls_file"),
+)
 #: In place of one that is wrong, so that the rest of the account can be checked.
 _STAND_IN = OAuthOptions(provider="google", client_id="none", refresh_token_file="none")  # noqa: S106  a file's name
 
@@ -180,7 +185,7 @@ def _check_names(drafts: list[_Draft], problems: list[str]) -> None:
             )
 
 
-def _build(draft: _Draft, problems: list[str]) -> AccountOptions | None:
+def _build(draft: _Draft, problems: list[str]) -> AccountOptions | NotifyOptions | None:
     """The account, or None where something is wrong with it."""
     inner = {name: given for (table, name), given in draft.given.items() if table}
     outer = {name: given for (table, name), given in draft.given.items() if not table}
@@ -189,7 +194,9 @@ def _build(draft: _Draft, problems: list[str]) -> AccountOptions | None:
         return _make(ACCOUNTS[draft.kind], draft, "", values, outer, problems)
     tokens = _make(OAuthOptions, draft, OAUTH, _converted(draft, OAUTH, inner, problems), inner, problems)
     account = _make(ACCOUNTS[draft.kind], draft, "", {**values, OAUTH: tokens or _STAND_IN}, outer, problems)
-    return replace(account, oauth2=tokens) if account is not None and tokens is not None else None
+    if not isinstance(account, AccountOptions) or tokens is None:
+        return None
+    return replace(account, oauth2=tokens)
 
 
 def _converted(draft: _Draft, table: str, given: Mapping[str, Given], problems: list[str]) -> dict[str, Any]:

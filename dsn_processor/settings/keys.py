@@ -57,11 +57,12 @@ def keys() -> dict[tuple[str, str], Key]:
 
 @cache
 def account_keys() -> dict[tuple[str, str], Key]:
-    """All there is to set of an account, in order. Sections are imap, imap.oauth2, pop3 and pop3.oauth2."""
+    """All there is to set of an account or of people, in order. Sections are imap, imap.oauth2, pop3, pop3.oauth2, notify."""
     found: dict[tuple[str, str], Key] = {}
     for section, kind in ACCOUNTS.items():
         found |= _keys_of(section, kind, [one for one in fields(kind) if one.name != OAUTH])
-        found |= _keys_of(f"{section}.{OAUTH}", OAuthOptions, fields(OAuthOptions))
+        if any(one.name == OAUTH for one in fields(kind)):
+            found |= _keys_of(f"{section}.{OAUTH}", OAuthOptions, fields(OAuthOptions))
     return found
 
 

@@ -51,7 +51,8 @@ def load(
     given.update({("", name): one for name, one in (options or {}).items()})
     values = dict(_converted(given, problems))
     accounts, of_accounts = read_accounts(file, environ, problems)
-    settings = replace(_build(values, given, problems), imap=accounts["imap"], pop3=accounts["pop3"])
+    built = _build(values, given, problems)
+    settings = replace(built, imap=accounts["imap"], pop3=accounts["pop3"], notify=accounts["notify"])
     if problems:
         raise SettingsError(sorted(problems, key=_line))
     written = [*(Written(keys()[path], one) for path, one in given.items()), *of_accounts]

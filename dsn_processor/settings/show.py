@@ -39,7 +39,7 @@ def groups_in(loaded: Loaded) -> Iterator[Group]:
         for account in getattr(settings, kind):
             of_account = [key for key in account_keys().values() if key.section == kind]
             yield Group(f"[[{kind}]]", _shown(loaded, of_account, account, f"{kind}.{account.name}"))
-            if account.oauth2 is not None:
+            if getattr(account, OAUTH, None) is not None:
                 section = f"{kind}.{OAUTH}"
                 of_tokens = [key for key in account_keys().values() if key.section == section]
                 named = f"{kind}.{account.name}.{OAUTH}"

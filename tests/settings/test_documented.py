@@ -61,12 +61,14 @@ def taken_in(text):
 
 
 def test_the_sample_has_every_key_of_an_account_with_its_default():
-    [imap], [pop3] = (tomllib.loads(taken_in(f"#{ACCOUNTS}"))[kind] for kind in ("imap", "pop3"))
+    sample = tomllib.loads(taken_in(f"#{ACCOUNTS}"))
+    [imap], [pop3], [notify] = (sample[kind] for kind in ("imap", "pop3", "notify"))
     tables = {
         "imap.oauth2": imap.pop("oauth2"),
         "pop3.oauth2": pop3.pop("oauth2"),
         "imap": imap,
         "pop3": pop3,
+        "notify": notify,
     }
     assert {(section, name) for section, table in tables.items() for name in table} == account_keys().keys()
     for (section, name), key in account_keys().items():

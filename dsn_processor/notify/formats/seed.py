@@ -20,6 +20,7 @@ _WORDS = {
     EventType.ADDRESS_RECOVERED: "recovered",
     EventType.DOMAIN_HELD: "held",
     EventType.REPORT_UNPARSED: "unparsed",
+    EventType.REPORT_QUARANTINED: "quarantined",
     EventType.EVENT_RECLASSIFIED: "reclassified",
     EventType.WEBHOOK_TEST: "test",
 }

@@ -44,19 +44,19 @@ class Words(Template):
     flags = re.ASCII
 
 
-def check(text: str) -> None:
+def check(text: str, names: tuple[str, ...] = NAMES) -> None:
     """Raises ValueError where a template names what there is not."""
     named = re.findall(r"(?<!\$)(?:\$\$)*\$\{([^}]*)\}", text)
     for name in named:
-        if name not in NAMES:
-            raise ValueError(f"${{{name}}} stands for nothing: write one of {', '.join(NAMES)}")
+        if name not in names:
+            raise ValueError(f"${{{name}}} stands for nothing: there are {', '.join(names)}")
     if not Words(text).is_valid():
         raise ValueError("a $ has to be the beginning of a ${name}: write $$ for a $ of its own")
 
 
-def fill(text: str, notification: Notification) -> str:
-    """The template with what is known; what is not is left out."""
-    return Words(text).safe_substitute(values(notification))
+def fill(text: str, notification: Notification, more: Mapping[str, str] | None = None) -> str:
+    """The template with what is known; what is not is left out. ``more`` are further names."""
+    return Words(text).safe_substitute({**values(notification), **(more or {})})
 
 
 def values(notification: Notification) -> dict[str, str]:
