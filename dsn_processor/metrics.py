@@ -131,6 +131,9 @@ QUARANTINE_MAILS = _gauge("quarantine_mails", "Mails that lie in quarantine now.
 WORKERS = _gauge("workers", "Worker processes that run now.")
 WORKER_RESTARTS = _counter("worker_restarts_total", "Worker processes that were replaced.", "cause")
 
+ALERTS = _counter("alerts_total", "Times that a person should have looked at addresses.", "kind")
+WAVES_UNDECIDED = _gauge("waves_undecided", "Held waves of suppressions that nobody has decided upon.")
+
 # ---- mailboxes
 
 ACCOUNT_UP = _gauge("account_up", "1 while an account works; 0 after a failure.", "account")
@@ -208,6 +211,8 @@ def _show_zeros() -> None:
             REFUSED.labels(listener, cause.value)
     for fault in Fault:
         STORE_FAULTS.labels(fault.value)
+    for kind in ("blocks", "suppressions_held"):
+        ALERTS.labels(kind)
     for restart in Restart:
         WORKER_RESTARTS.labels(restart.value)
     for result in ("done", "failed"):

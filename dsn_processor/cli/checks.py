@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from dsn_processor.units import show_size
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 _CHECK_SECONDS = 10.0
+_RECENT = timedelta(days=2)
 _LARGE_WAL = 256 * 2**20
 _CLOCKS_DIFFER = 2.0  # seconds between the system's clock and the file system's
 _YEARS = range(2026, 2100)
@@ -78,7 +80,15 @@ def examine(config: str | None, db: str | None) -> Iterator[Finding]:
     server, found = find_server(path)
     yield found
     patient = Patient(loaded.settings, path, server)
-    for check in (check_database, check_disk, check_descriptors, check_ports, check_accounts, check_modes):
+    for check in (
+        check_database,
+        check_disk,
+        check_descriptors,
+        check_ports,
+        check_accounts,
+        check_modes,
+        check_alerts,
+    ):
         yield from check(patient)
 
 
@@ -332,6 +342,25 @@ def check_modes(patient: Patient) -> Iterator[Finding]:
         modes[way] = mode_of(way, patient.settings.policy, proving=proving)
     for line in lines_of(modes):
         yield Finding(OK, "policy", line)
+
+
+def check_alerts(patient: Patient) -> Iterator[Finding]:
+    """What a person has to decide, or should have heard of."""
+    if not patient.path.exists():
+        return
+    try:
+        with Store.open(patient.settings.database, readonly=True) as store:
+            undecided = store.addresses.undecided()
+            alerts = store.addresses.alerts_since(datetime.now(UTC) - _RECENT)
+    except StoreError:
+        return  # told of by the check of the database
+    if undecided:
+        advice = "`dsn-processor suppressions waves` lists them; release or undo each"
+        yield Finding(WARN, "waves", f"{undecided} waves are held: their addresses get mail", advice)
+    for alert in alerts:
+        if alert.kind == "blocks":
+            advice = "we are refused, not the addresses: `dsn-processor events --type block` has the replies"
+            yield Finding(WARN, "blocks", str(alert), advice)
 
 
 def _about(size: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dsn_processor.record.entries import EventFilter, Stats
     from dsn_processor.record.store import Store
 
+_RECENT = timedelta(days=7)  # alerts that are told with the counts
 _SCREEN = 100  # events that a terminal gets without --limit
 _COLUMNS = ("mail", "when", "address", "kind", "type", "reason", "status", "advice", "diagnostic")
 _AGO = re.compile(r"(\d{1,6})([mhdw])\Z")
@@ -126,7 +127,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_stats(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.render import print_table
+    from dsn_processor.cli.render import print_table, print_text
     from dsn_processor.policy.modes import lines_of
     from dsn_processor.settings import ruling
 
@@ -134,18 +135,26 @@ def run_stats(args: argparse.Namespace) -> int:
         store.addresses.ruling = ruling()
         stats = store.stats()
         modes = store.addresses.chosen_modes()
-        suppressions = store.addresses.count(datetime.now(UTC))
+        now = datetime.now(UTC)
+        suppressions = store.addresses.count(now)
+        undecided, alerts = store.addresses.undecided(), store.addresses.alerts_since(now - _RECENT)
     if args.json:
         import json
 
         told = {way: dict(zip(("mode", "why", "change"), one, strict=True)) for way, one in modes.items()}
-        print(json.dumps({**describe_stats(stats), "suppressions": suppressions, "modes": told}))
+        told_alerts = [{**one._asdict(), "raised_at": one.raised_at.isoformat()} for one in alerts]
+        more = {"suppressions": suppressions, "waves_undecided": undecided, "alerts": told_alerts}
+        print(json.dumps({**describe_stats(stats), **more, "modes": told}))
     else:
         _print_stats(stats)
         if suppressions:
             print()
             print_table(("suppressions", "number"), suppressions.items())
         print()
+        for one in alerts:
+            print_text(f"alert: {one}")
+        if undecided:
+            print(f"waves: {undecided} to be decided: `dsn-processor suppressions waves`")
         for line in lines_of(modes):
             print(f"mode: {line}")
     return 0

@@ -174,7 +174,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_waves(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.render import print_table
+    from dsn_processor.cli.render import print_table, print_text
 
     with _open(args) as store:
         waves, alerts = store.addresses.waves(), store.addresses.alerts()
@@ -190,7 +190,7 @@ def run_waves(args: argparse.Namespace) -> int:
         [(one.name, one.addresses, one.held, one.decision or "to be made") for one in waves],
     )
     for one in alerts:
-        print(f"\n{one.raised_at:%Y-%m-%d %H:%M}  {one.kind}: {one.number} about {one.subject}")
+        print_text(f"alert: {one}")
     return 0
 
 

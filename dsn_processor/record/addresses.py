@@ -15,7 +15,7 @@ from dsn_processor.policy.effect import counts
 from dsn_processor.policy.happenings import Known
 from dsn_processor.policy.modes import Chosen, Ruling, mode_of, way_of
 from dsn_processor.policy.options import SOURCES
-from dsn_processor.record import checking, sends, standing, waves
+from dsn_processor.record import alerts, checking, sends, standing, waves
 from dsn_processor.record.checking import Denial, SuppressionFilter, SuppressionRow
 from dsn_processor.record.columns import storable
 from dsn_processor.record.driving import fetch
@@ -219,6 +219,21 @@ class Addresses:
     def alerts(self) -> list[Alert]:
         with self._reading() as connection:
             return waves.alerts(connection)
+
+    def alerts_since(self, when: datetime) -> list[Alert]:
+        """Those raised after that time, the oldest first."""
+        with self._reading() as connection:
+            return alerts.since(connection, when)
+
+    def last_alert(self) -> datetime | None:
+        """When the newest was raised."""
+        with self._reading() as connection:
+            return alerts.last(connection)
+
+    def undecided(self) -> int:
+        """How many waves wait for a decision."""
+        with self._reading() as connection:
+            return alerts.undecided(connection)
 
     def show(self, address: str, now: datetime) -> AddressReport:
         """All there is to say of one canonical address."""

@@ -95,6 +95,10 @@ class Alert(NamedTuple):
     number: int
     raised_at: datetime
 
+    def __str__(self) -> str:
+        what = "blocks" if self.kind == "blocks" else "suppressions held"
+        return f"{self.number} {what} about {self.subject}, since {self.raised_at:%Y-%m-%d %H:%M} UTC"
+
 
 def watch(connection: Connection, rows: Iterable[Mapping[str, Any]], options: PolicyOptions) -> None:
     """See whether the hours that these suppressions are in hold too many."""

@@ -13,6 +13,7 @@ from dsn_processor.intake.taking import Refusal
 from dsn_processor.metrics import Fault
 from dsn_processor.policy.modes import Ruling
 from dsn_processor.record.store import Store
+from dsn_processor.server.alerting import Alerting
 
 log = logs.get_logger(room="store")
 
@@ -50,6 +51,7 @@ class Keeper:
         self._store: Store | None = None
         #: Called when there is something new in the outbox.
         self.wake: Callable[[], None] | None = None
+        self._alerting = Alerting()
         self._looked = self._tried = 0.0
         self.state = State()
 
@@ -115,6 +117,7 @@ class Keeper:
         if self._store is None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
+        self._alerting.look(self._store)
         waiting, oldest = self._store.backlog()
         try:
             status = os.statvfs(self.path.parent)
