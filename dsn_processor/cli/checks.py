@@ -346,13 +346,13 @@ def check_modes(patient: Patient) -> Iterator[Finding]:
 
 def check_alerts(patient: Patient) -> Iterator[Finding]:
     """What a person has to decide, or should have heard of."""
-    if not patient.path.exists():
-        return
     try:
+        if not patient.path.exists():
+            return
         with Store.open(patient.settings.database, readonly=True) as store:
             undecided = store.addresses.undecided()
             alerts = store.addresses.alerts_since(datetime.now(UTC) - _RECENT)
-    except StoreError:
+    except (StoreError, OSError):
         return  # told of by the check of the database
     if undecided:
         advice = "`dsn-processor suppressions waves` lists them; release or undo each"

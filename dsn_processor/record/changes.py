@@ -57,7 +57,12 @@ def compare(stored: StoredReport, new: NewReport) -> Changes:
 
 
 def _as_stored(new: NewReport, stored: StoredReport) -> list[StoredEvent]:
-    mail = {"id": 0, "source": stored.message.source, "reporting_mta": new.parsed.reporting_mta}
+    mail = {
+        "id": 0,
+        "source": stored.message.source,
+        "reporting_mta": new.parsed.reporting_mta,
+        "arrival_date": new.parsed.arrival_date,
+    }
     rows = (storable_json(event_row(new.message_id, event)) for event in new.events)
     return [event_fact(SimpleNamespace(**mail, **row)) for row in rows]
 
