@@ -18,6 +18,7 @@ from dsn_processor.intake.mailbox.keeping import DryKeeping, Keeping, StoreKeepi
 from dsn_processor.intake.mailbox.supervising import Following
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.notify.options import WebhookOptions
+from dsn_processor.notify.people.options import NotifyOptions
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
 from dsn_processor.reclassify import Reclassified, reclassify
@@ -251,7 +252,9 @@ def do_webhooks(url: str, deed: dict[str, Any], options: WebhookOptions) -> dict
     return answer
 
 
-def deliver_webhooks(url: str, options: WebhookOptions) -> Figures | None:
+def deliver_webhooks(
+    url: str, options: WebhookOptions, people: Sequence[NotifyOptions] = ()
+) -> Figures | None:
     """Deliver what is due, and tell what is left. None where a server holds the database: it does so by itself."""
     import asyncio  # noqa: PLC0415  most commands deliver nothing
 
@@ -265,13 +268,15 @@ def deliver_webhooks(url: str, options: WebhookOptions) -> Figures | None:
         async def call(function: Callable[[Store], Any]) -> Any:
             return function(mine)
 
-        asyncio.run(Webhooks(call, lambda: options).once())
+        asyncio.run(Webhooks(call, lambda: options, lambda: people).once())
         return store.outbox.figures()
 
 
-def outcome_of_webhook(url: str, webhook: str, options: WebhookOptions) -> Delivery | None:
+def outcome_of_webhook(
+    url: str, webhook: str, options: WebhookOptions, people: Sequence[NotifyOptions] = ()
+) -> Delivery | None:
     """Have it delivered, or wait until a running server has made an attempt. None where that takes too long."""
-    deliver_webhooks(url, options)
+    deliver_webhooks(url, options, people)
     deadline = time.monotonic() + options.timeout + _STEP_SECONDS
     while True:
         with Store.open(url, readonly=True) as store:

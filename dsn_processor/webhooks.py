@@ -28,6 +28,10 @@ def do(store: "Store", deed: Deed, options: WebhookOptions) -> dict[str, Any]:
         if deed["do"] == "replay":
             return _replay(store, deed)
         endpoint = _named(store, deed["name"])
+        if endpoint.kind is EndpointKind.PEOPLE and deed["do"] in {"remove", "rotate"}:
+            raise UsageError(
+                f"{endpoint.name} is a [[notify]] of the configuration: change it there, and reload the server"
+            )
         if deed["do"] == "remove":
             waiting = store.outbox.counts().get(endpoint.id, {}).get(State.PENDING.value, 0)
             store.outbox.change(lambda connection: endpoints.remove(connection, endpoint.id))

@@ -10,8 +10,11 @@ from dsn_processor.cli.options import add_db_option
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dsn_processor.notify.endpoints import Endpoint
     from dsn_processor.notify.options import WebhookOptions
+    from dsn_processor.notify.people.options import NotifyOptions
     from dsn_processor.record.deliveries import Delivery
     from dsn_processor.record.store import Store
 
@@ -140,7 +143,7 @@ def _endpoint(endpoint: "Endpoint", counts: dict[str, int]) -> dict[str, Any]:
         "kind": endpoint.kind.value,
         "enabled": endpoint.enabled,
         "why": endpoint.why or None,
-        "format": endpoint.format,
+        "format": endpoint.format if endpoint.kind == "webhook" else "people",
         "events": list(endpoint.events),
         "url": endpoint.url,
         "rotating_until": endpoint.previous_until and endpoint.previous_until.isoformat(),
@@ -183,7 +186,7 @@ def run_test(args: argparse.Namespace) -> int:
     from dsn_processor.notify.attempts import State
 
     webhook = _do(args, {"do": "test", "name": args.name})["id"]
-    delivery = app.outcome_of_webhook(_url(args), webhook, _options())
+    delivery = app.outcome_of_webhook(_url(args), webhook, *_both())
     if delivery is None:
         print(f"{webhook} waits: the server has not got to it yet; see `dsn-processor webhooks deliveries`")
         return 1
@@ -245,7 +248,7 @@ def run_replay(args: argparse.Namespace) -> int:
 def run_deliver(args: argparse.Namespace) -> int:
     from dsn_processor import app
 
-    figures = app.deliver_webhooks(_url(args), _options())
+    figures = app.deliver_webhooks(_url(args), *_both())
     if figures is None:
         print("a server runs, and delivers by itself: dsn-processor webhooks deliveries")
         return 0
@@ -260,9 +263,14 @@ def _do(args: argparse.Namespace, deed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options() -> "WebhookOptions":
+    return _both()[0]
+
+
+def _both() -> tuple["WebhookOptions", "Sequence[NotifyOptions]"]:
     from dsn_processor.settings.load import load
 
-    return load().settings.webhooks
+    settings = load().settings
+    return settings.webhooks, settings.notify
 
 
 def _url(args: argparse.Namespace) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from dsn_processor import logs
 from dsn_processor.errors import StoreError
 from dsn_processor.notify.attempts import Answer, Due, Outcome, State, Turn, Wanted, outcome_of, pause_of
-from dsn_processor.notify.endpoints import Endpoint
+from dsn_processor.notify.endpoints import Endpoint, EndpointKind
 
 log = logs.get_logger(room="webhooks")
 
@@ -145,8 +145,13 @@ class Deliverer:
     # ---- one attempt
 
     def _startable(self, lane: _Lane) -> bool:
-        limit = 1 if lane.failures >= _MANY_FAILURES else self._concurrency()
-        return bool(lane.queue) and lane.flying < limit and self._clock() >= lane.paused_until
+        return bool(lane.queue) and lane.flying < self._limit(lane) and self._clock() >= lane.paused_until
+
+    def _limit(self, lane: _Lane) -> int:
+        """People are told all at once of what is due: that is one message (notify/people/sending.py)."""
+        if lane.endpoint.kind is EndpointKind.PEOPLE:
+            return _WINDOW
+        return 1 if lane.failures >= _MANY_FAILURES else self._concurrency()
 
     def _launch(self) -> None:
         for lane in self._lanes.values():

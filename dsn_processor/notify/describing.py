@@ -143,6 +143,16 @@ def report_data(report: Report, source: str) -> dict[str, Any]:
     }
 
 
+def quarantined_data(mail_id: int, source: str, error: str | None) -> dict[str, Any]:
+    """Of a mail that a fault of ours met twice: it waits for a person."""
+    return {
+        "mail_id": mail_id,
+        "source": _cut(source),
+        "error": _cut(error),
+        "decide": f"dsn-processor quarantine show {mail_id}",
+    }
+
+
 def reclassified_data(
     before: Event | None, after: Event | None, report: Report, decision: Decision
 ) -> dict[str, Any]:

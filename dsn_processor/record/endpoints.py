@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from dsn_processor.notify.endpoints import Endpoint, EndpointKind
+from dsn_processor.notify.people.wanting import types_on
 from dsn_processor.record.tables import metadata
 
 _endpoint = metadata.tables["endpoint"]
@@ -47,6 +48,27 @@ def change(connection: Connection, number: int, values: Mapping[str, Any]) -> No
 def remove(connection: Connection, number: int) -> None:
     """And all that was to be delivered there."""
     connection.execute(delete(_endpoint).where(_endpoint.c.id == number))
+
+
+def know_people(connection: Connection, people: Mapping[str, Mapping[str, Any]], now: float) -> list[str]:
+    """Have an endpoint for each of these people, named, with their filters, and none for any others. Returns the names that
+    webhooks have.
+    """
+    known = {one.name: one for one in endpoints(connection).values()}
+    for one in known.values():
+        if one.kind is EndpointKind.PEOPLE and one.name not in people:
+            remove(connection, one.id)
+    for name, filters in people.items():
+        events = types_on(filters["on"])
+        wanted = Endpoint(
+            id=0, name=name, kind=EndpointKind.PEOPLE, url="", format="own", events=events, filters=filters
+        )
+        there = known.get(name)
+        if there is None:
+            add(connection, wanted, now)
+        elif there.kind is EndpointKind.PEOPLE and (there.events, there.filters) != (events, filters):
+            change(connection, there.id, {"events": list(events), "filters": dict(filters)})
+    return [name for name in people if name in known and known[name].kind is EndpointKind.WEBHOOK]
 
 
 def rotate(connection: Connection, endpoint: Endpoint, secret: str, until: datetime) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 
-from dsn_processor import logs
 from dsn_processor.notify.attempts import Outcome, State, Turn, Wanted
 from dsn_processor.notify.endpoints import Endpoint, EndpointKind
 from dsn_processor.notify.notification import EventType, Notification
@@ -23,8 +22,6 @@ from dsn_processor.terms import Kind, Mode
 
 if TYPE_CHECKING:
     from dsn_processor.record.telling import Told
-
-log = logs.get_logger(room="outbox")
 
 
 class Outbox:
@@ -46,6 +43,7 @@ class Outbox:
         self._told: list[Told] = []
         self._before: dict[int, tuple[Kind | None, list[StoredEvent]]] = {}
         self._mails: list[tuple[NewReport, Kind | None]] = []
+        self._quarantined: list[tuple[int, str | None]] = []
         self._fresh = False
 
     # ---- what the store tells
@@ -55,6 +53,7 @@ class Outbox:
         self._told.clear()
         self._before.clear()
         self._mails.clear()
+        self._quarantined.clear()
         self._fresh = False
         self._watched = self._watching
         self._watching = bool(self._wanted() & moves.TYPES)
@@ -115,9 +114,14 @@ class Outbox:
             if old is None or differs(old, event):
                 self._told.append(Told(event, about, mode, old))
         mine = [event for event in before if event.message_id == report.message_id]
-        elsewhere = queries.stored_identities(self._connection, [event.identity for event in mine])
+        elsewhere = queries.stored_events(self._connection, [event.identity for event in mine])
         gone = [event for event in mine if event.identity not in elsewhere]
         self._told += [Told(None, about, mode, event) for event in gone]
+
+    def quarantined(self, message_id: int, error: str | None) -> None:
+        """A mail was put aside for a person."""
+        if EventType.REPORT_QUARANTINED in self._wanted():
+            self._quarantined.append((message_id, error))
 
     def settle(self) -> None:
         """The transaction is about to end: put into words what it has to tell, and keep it."""
@@ -146,7 +150,7 @@ class Outbox:
         return len(rows)
 
     def _notifications(self) -> Iterator[Notification]:
-        if not (self._told or self._mails or self._watching):
+        if not (self._told or self._mails or self._quarantined or self._watching):
             return
         from dsn_processor.record import telling  # noqa: PLC0415  as above
 
@@ -155,6 +159,7 @@ class Outbox:
         if self._told:
             yield from telling.of_events(self._connection, self._told, options, wanted)
         yield from telling.of_mails(self._connection, self._mails, wanted)
+        yield from telling.of_quarantined(self._connection, self._quarantined)
         if self._watching:
             yield from telling.of_moves(moves.moves(self._connection), wanted)
 
@@ -180,6 +185,11 @@ class Outbox:
         self._known = None
         self._fresh = True
         return answer
+
+    def know_people(self, people: Mapping[str, Mapping[str, Any]], now: float) -> list[str]:
+        """Keep what they want to hear, by name; forget all others with what waits for them. Returns the names that webhooks have."""
+        taken = self.change(lambda connection: endpoints.know_people(connection, people, now))
+        return list(taken)
 
     # ---- deliveries
 
@@ -239,10 +249,11 @@ def _taken(before: list[StoredEvent], event: StoredEvent) -> StoredEvent | None:
 
 
 def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[str, Any] | None:
-    """A delivery; None where the endpoint's format has no word for it. One that cannot be rendered for a fault of ours is
+    """A delivery; None where the endpoint's format has no word for it, or people do not care. One that cannot be rendered for a fault of ours is
     kept as given up: what a mail says must not be lost for it.
     """
     from dsn_processor.notify.formats import Format, render  # noqa: PLC0415  as above
+    from dsn_processor.notify.people.wanting import due_at, wanted  # noqa: PLC0415
 
     seconds = now.timestamp()
     row: dict[str, Any] = {
@@ -256,10 +267,16 @@ def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[
         "attempted_at": None,
         "error": "",
     }
-    own = Format(endpoint.format) if endpoint.kind is EndpointKind.WEBHOOK else Format.OWN
+    if endpoint.kind is EndpointKind.PEOPLE:
+        if not wanted(endpoint.filters, notification):
+            return None
+        row |= {"address": "", "next_at": due_at(endpoint.filters, notification, seconds)}  # in no order
     try:
-        rendered = render(own, notification, key=endpoint.key, at=now)
+        rendered = render(Format(endpoint.format), notification, key=endpoint.key, at=now)
     except Exception as error:
+        from dsn_processor import logs  # noqa: PLC0415  takes as long to import as all else here
+
+        log = logs.get_logger(room="outbox")
         log.exception("webhook not rendered", endpoint=endpoint.name, type=notification.type.value)
         rendered = render(Format.OWN, notification, at=now)
         row |= {"state": State.DEAD.value, "attempted_at": seconds, "error": f"fault of ours: {error!r}"}

@@ -137,7 +137,11 @@ class Store:
 
     def add_messages(self, messages: Sequence[NewMessage]) -> list[int]:
         """Store mails whose identities are new, and distinct among themselves. Returns their ids, in order."""
-        return writing.add_messages(self._connection, messages)
+        ids = writing.add_messages(self._connection, messages)
+        for number, message in zip(ids, messages, strict=True):
+            if message.state is MessageState.QUARANTINED:
+                self.outbox.quarantined(number, message.last_error)
+        return ids
 
     def add_reports(self, reports: Sequence[NewReport]) -> set[str]:
         """Store reports with their events. An event that is there already is left out; returns the identities of
@@ -193,6 +197,8 @@ class Store:
 
     def set_state(self, message_id: int, state: MessageState, error: str | None = None) -> None:
         writing.set_state(self._connection, message_id, state, error)
+        if state is MessageState.QUARANTINED:
+            self.outbox.quarantined(message_id, error)
 
     def note(self, note: MailboxNote) -> None:
         """Keep how far a folder was read, and what is still to be done there. A mail noted before is noted anew; with

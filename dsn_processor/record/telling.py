@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import NO_CORRELATION
+from dsn_processor.moments import believable
 from dsn_processor.notify.describing import (
     Decision,
     Event,
@@ -20,6 +21,7 @@ from dsn_processor.notify.describing import (
     address_data,
     concerned,
     event_data,
+    quarantined_data,
     reclassified_data,
     report_data,
     wave_data,
@@ -28,7 +30,8 @@ from dsn_processor.notify.notification import OF_KIND, EventType, Notification
 from dsn_processor.policy.effect import counts
 from dsn_processor.policy.happenings import Known
 from dsn_processor.policy.options import PolicyOptions
-from dsn_processor.policy.schedule import Retry, Trouble, advise
+from dsn_processor.policy.retrying import Failure, retry_of
+from dsn_processor.policy.schedule import Retry
 from dsn_processor.record import queries
 from dsn_processor.record.columns import storable
 from dsn_processor.record.entries import NewReport
@@ -115,6 +118,21 @@ def of_mails(
         )
 
 
+def of_quarantined(connection: Connection, mails: Sequence[tuple[int, str | None]]) -> Iterator[Notification]:
+    """Of mails that were put aside for a person, each with why."""
+    now = datetime.now(UTC)
+    for number, error in mails:
+        message = queries.message(connection, number)
+        assert message is not None
+        yield Notification(
+            id=new_id(),
+            type=EventType.REPORT_QUARANTINED,
+            at=now,
+            address="",
+            data=quarantined_data(number, message.source, error),
+        )
+
+
 def of_moves(moved: Sequence[Move], wanted: Collection[EventType]) -> Iterator[Notification]:
     """Of addresses and waves."""
     now = datetime.now(UTC)
@@ -163,7 +181,7 @@ class _Deciding:
     def _look(self, connection: Connection, addresses: Sequence[str]) -> None:
         state, suppression = _state.c, _suppression.c
         strikes = select(state.address, state.strikes).where(state.address.in_(addresses))
-        self._strikes |= dict(connection.execute(strikes).tuples().all())
+        self._strikes |= dict(map(tuple, connection.execute(strikes)))
         rows = select(suppression.address, suppression.cause, suppression.proposed, suppression.held)
         for address, cause, proposed, held in connection.execute(
             rows.where(suppression.address.in_(addresses))
@@ -182,28 +200,24 @@ class _Deciding:
             trust = (event.correlation or NO_CORRELATION).trust
             if verdict.bounce_type in types and verdict.scope in scopes and counts(told.mode, trust):
                 action = "strike"
-        return Decision(action, strikes, self._retry(event))
+        return Decision(action, strikes, self._retry(told))
 
-    def _retry(self, event: Event) -> Retry | None:
+    def _retry(self, told: Told) -> Retry | None:
+        event = told.about
         verdict = event.verdict
         if verdict is None:
             return None
-        times, since = {event.occurred_at}, event.occurred_at
-        if _retried(event) and (known := self._known.get(key_of(event))):
-            about = next((one.about for one in known.happenings if one.identity == event.identity), None)
-            for one in known.happenings:
-                if one.about == about and one.kind is Kind.FAILED:
-                    times |= {one.at, *(made.at for made in one.attempts)}
-                    since = min(since, one.since or since)
-        trouble = Trouble(
+        failure = Failure(
+            event.identity,
+            key_of(event),
+            event.occurred_at,
             event.kind,
             verdict.bounce_type,
             verdict.reason,
             verdict.scope,
-            min(since, *times),
-            tuple(sorted(times)),
+            since=believable((told.report.parsed.arrival_date,), event.occurred_at),
         )
-        return advise(trouble, self._options.schedule_of(concerned(event).rpartition("@")[2]))
+        return retry_of(failure, self._known.get(failure.address), self._options)
 
 
 def _retried(event: Event) -> bool:

@@ -67,7 +67,9 @@ class Server:
         self._keeper = Keeper(settings.database, min_free=settings.min_free, ruling=settings.ruling)
         self._processing = Processing(settings.processing, lambda: self._rules)
         self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
-        self._webhooks = Webhooks(self._writer.call, lambda: self._settings.webhooks)
+        self._webhooks = Webhooks(
+            self._writer.call, lambda: self._settings.webhooks, lambda: self._settings.notify
+        )
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -120,6 +122,7 @@ class Server:
         closing.push_async_callback(asyncio.to_thread, self._processing.stop, _READING_SECONDS)
         self._processing.start(self._writer)
         self._keeper.wake = self._webhooks.wake
+        await self._webhooks.know_people()
         self._webhooks.start()
         closing.push_async_callback(self._webhooks.stop)
         control = Control(self._keeper, self._writer, self, lambda: self._settings.webhooks)
@@ -160,6 +163,7 @@ class Server:
         before, self._settings, self._rules = self._settings, settings, rules
         self._keeper.min_free, self._keeper.ruling = settings.min_free, settings.ruling
         self._fetch()
+        self._webhooks.reload()
         log.info("reloaded", rules=settings.rules or None)
         if not same or _fixed(before) != _fixed(settings):
             log.warning("restart needed", why="the database, addresses or worker processes are others now")

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from dsn_processor import logs, metrics
-from dsn_processor.notify.attempts import Outcome, State, Turn, Wanted, date_of
+from dsn_processor.errors import StoreError
+from dsn_processor.notify.attempts import Answer, Due, Outcome, State, Turn, Wanted, date_of
 from dsn_processor.notify.delivering import Deliverer
-from dsn_processor.notify.endpoints import Endpoint
+from dsn_processor.notify.endpoints import Endpoint, EndpointKind
 from dsn_processor.notify.options import WebhookOptions
+from dsn_processor.notify.people.options import NotifyOptions, endpoint_name
+from dsn_processor.notify.people.sending import PeopleSender
 from dsn_processor.notify.sending import Sender
 from dsn_processor.notify.transport import client
 from dsn_processor.record.deliveries import Figures
@@ -32,9 +35,15 @@ class Calling(Protocol):
 class Webhooks:
     """``start`` and ``stop`` are for the event loop's thread, ``wake`` for any."""
 
-    def __init__(self, call: Calling, options: Callable[[], WebhookOptions]) -> None:
+    def __init__(
+        self,
+        call: Calling,
+        options: Callable[[], WebhookOptions],
+        people: Callable[[], Sequence[NotifyOptions]],
+    ) -> None:
         self._call = call
         self._options = options
+        self._people = people
         self._any = True  # there may be endpoints
         self._looked = self._cleaned = 0.0
         self.figures = Figures()
@@ -43,6 +52,26 @@ class Webhooks:
         """Deliver from now on."""
         self._begin()
         self._task = asyncio.create_task(self._deliverer.run())
+
+    async def know_people(self) -> None:
+        """Have the outbox keep what today's settings say that people want to hear, and nothing for others."""
+        people = {endpoint_name(one.name): one.filters for one in self._people()}
+        try:
+            taken = await self._call(lambda store: _know(store, people))
+        except StoreError as error:  # the outbox keeps what it knew before
+            log.error("people not told", notify=", ".join(people), error=str(error))  # noqa: TRY400  the words say it
+            return
+        for name in taken:
+            log.error(
+                "people not told",
+                notify=name,
+                error="a webhook has this name: remove it, or rename the other",
+            )
+
+    def reload(self) -> None:
+        """Others may be told from now on. For the event loop's thread."""
+        if self._people() or self._any:
+            self._reloading = asyncio.create_task(self.know_people())
 
     async def stop(self) -> None:
         """Let what is on its way arrive, and keep what came of it."""
@@ -76,12 +105,18 @@ class Webhooks:
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._client = client(self._options)
+        self._sender = Sender(self._client, self._options)
+        self._people_sender = PeopleSender(lambda: {endpoint_name(one.name): one for one in self._people()})
         self._deliverer = Deliverer(
             self._exchange,
-            Sender(self._client, self._options).send,
+            self._send,
             concurrency=lambda: self._options().concurrency,
             told=count,
         )
+
+    async def _send(self, endpoint: Endpoint, due: Due) -> Answer:
+        to_people = endpoint.kind is EndpointKind.PEOPLE
+        return await (self._people_sender if to_people else self._sender).send(endpoint, due)
 
     def _woken(self) -> None:
         self._any = True
@@ -108,6 +143,11 @@ class Webhooks:
             self.figures = store.outbox.figures()
             self._looked = now
         return turn
+
+
+def _know(store: Store, people: Mapping[str, Mapping[str, object]]) -> list[str]:
+    with store.transaction():
+        return store.outbox.know_people(people, time.time())
 
 
 def count(endpoint: Endpoint, outcome: Outcome) -> None:

@@ -47,6 +47,7 @@ def store(url):
 def mail(write_dsn):
     def write(number=1, **kwargs):
         kwargs.setdefault("returned_id", f"<sent-{number}@example.com>")
+        kwargs.setdefault("diagnostic", "550 5.1.1 User unknown")
         raw = write_dsn(number=number, **kwargs)
         return InboundMessage(raw, f"smtp:{number}", Envelope("", ("bounces@example.com",)))
 

@@ -99,6 +99,11 @@ class NotifyOptions:
         return urls
 
 
+def endpoint_name(name: str) -> str:
+    """What the outbox calls people: webhooks have names, too."""
+    return f"notify.{name}"
+
+
 def _check_urls(name: str, urls: tuple[str, ...]) -> None:
     """Of a URL nothing is told but its place: it holds secrets."""
     for number, url in enumerate(urls, 1):

@@ -69,9 +69,9 @@ def wanted(filters: Mapping[str, Any], notification: Notification) -> bool:
     return not tags or any(_tagged(message, tag) for tag in tags)
 
 
-def due_at(filters: Mapping[str, Any], now: float) -> float:
-    """When to tell what is known ``now``, both in seconds since 1970: at once, or with the next digest."""
-    match filters.get("digest"):
+def due_at(filters: Mapping[str, Any], notification: Notification, now: float) -> float:
+    """When to tell what is known ``now``, both in seconds since 1970: with the next digest; without one, and a test, at once."""
+    match notification.type is not EventType.WEBHOOK_TEST and filters.get("digest"):
         case "hourly":
             return (now // _HOUR + 1) * _HOUR
         case "daily":

@@ -64,11 +64,12 @@ def values(notification: Notification) -> dict[str, str]:
     data = notification.data
     smtp, message = data.get("smtp") or {}, data.get("message") or {}
     block = data.get("block") or {}
-    email = (data.get("recipient") or {}).get("address") or notification.address
+    held = data.get("subject") if notification.type is EventType.DOMAIN_HELD else None
+    email = (data.get("recipient") or {}).get("address") or notification.address or held
     reason = data.get("reason")
     found = {
         "email": email,
-        "domain": email.rpartition("@")[2] or data.get("subject"),
+        "domain": email and email.rpartition("@")[2],
         "event": notification.type.value,
         "type": data.get("type"),
         "reason": reason and str(reason).replace("_", " "),
