@@ -1,21 +1,16 @@
-"""What the commands that write have in common: open the store, move mails through the pipeline, count."""
+"""What the commands that write have in common: open the store, move mails through the pipeline."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dsn_processor import bulk, deeds, pipeline, webhooks
+from dsn_processor import deeds, pipeline, webhooks
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreBusyError, UsageError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.files import complaint
-from dsn_processor.intake.items import Item, Limits, Skipped
-from dsn_processor.intake.mailbox.accounts import Accounts
-from dsn_processor.intake.mailbox.keeping import DryKeeping, Keeping, StoreKeeping
-from dsn_processor.intake.mailbox.supervising import Following
+from dsn_processor.intake.items import Limits
 from dsn_processor.intake.walk import read_stdin
 from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.notify.people.options import NotifyOptions
@@ -27,50 +22,15 @@ from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
 from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.settings import correlation_options, database_url, pipe_envelope, ruling
-from dsn_processor.terms import Kind
-from dsn_processor.workers import Batch, Readers, all_cores, prepare_all
+from dsn_processor.workers import Readers, all_cores
 
-BATCH_MAILS = 256  # mails committed together
+if TYPE_CHECKING:
+    from dsn_processor.intake.mailbox.accounts import Accounts
+    from dsn_processor.intake.mailbox.keeping import Keeping
+    from dsn_processor.intake.mailbox.supervising import Following
+
 _STEP_SECONDS = 0.25
 _READERS = 4  # processes that read what is fetched, at most
-BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a replay counted. ``failed`` are sources that could not be read; ``waiting`` were left by an earlier run."""
-
-    mails: int = 0
-    duplicates: int = 0
-    repeated: int = 0
-    quarantined: int = 0
-    waiting: int = 0
-    failed: int = 0
-    skipped: int = 0
-    passed_over: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
-    types: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def count(self, outcome: Outcome) -> None:
-        if outcome.duplicate:
-            self.duplicates += 1
-        elif outcome.kind is None:
-            self.quarantined += 1
-        else:
-            self.kinds[outcome.kind.value] += 1
-        self.repeated += outcome.repeated
-        for event in outcome.events:
-            self.events[event.kind.value] += 1
-            if event.verdict is not None:
-                bounce_type, reason = event.verdict.bounce_type.value, event.verdict.reason.value
-                self.types[bounce_type] += 1
-                self.reasons[bounce_type, reason] += 1
-
-    @property
-    def unparsed(self) -> int:
-        return self.kinds[Kind.UNPARSED.value]
 
 
 def _packaged() -> None:
@@ -100,75 +60,22 @@ def opened(url: str, *, wait: float = 5.0) -> Iterator[Store | Handover]:
         return
 
 
-def replay(
-    store: Store | Handover,
-    items: Iterable[Item],
-    tally: Tally,
-    *,
-    seen: Callable[[Outcome], None],
-    skipped: Callable[[Skipped], None],
-    rules: Callable[[], Rules | None] = _packaged,
-    workers: int = 1,
-) -> None:
-    """Take every mail of ``items`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
-    ``rules`` is asked before each batch: a file of rules may change in a long run. With more than one of ``workers``, so
-    many processes read the mails.
-
-    Mails that an earlier run accepted and did not come to process are processed first. Where a server holds the
-    database, it stores what is read here.
-    """
-    correlation = correlation_options()
-    if isinstance(store, Store):  # a server does it by itself
-        for outcome in pipeline.process_pending(store, rules(), correlation):
-            tally.waiting += 1
-            tally.count(outcome)
-            seen(outcome)
-    batches = (Batch(bulk.sift(store, batch), rules()) for batch in _batches(items, tally, skipped))
-    for prepared in prepare_all(batches, workers):
-        if isinstance(store, Store):
-            outcomes = bulk.commit(store, prepared, correlation=correlation)
-        else:
-            outcomes = store.commit(prepared)
-        for outcome in outcomes:
-            tally.mails += 1
-            tally.count(outcome)
-            seen(outcome)
-
-
-def _batches(
-    items: Iterable[Item], tally: Tally, skipped: Callable[[Skipped], None]
-) -> Iterator[list[InboundMessage]]:
-    batch: list[InboundMessage] = []
-    size = 0
-    for item in items:
-        if isinstance(item, InboundMessage):
-            batch.append(item)
-            size += len(item.raw)
-            if len(batch) >= BATCH_MAILS or size >= BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
-        elif isinstance(item, Skipped):
-            tally.skipped += 1
-            tally.failed += item.failed
-            skipped(item)
-        else:
-            tally.passed_over += 1
-    if batch:
-        yield batch
-
-
 @contextmanager
 def polling(
     url: str,
-    following: Following,
+    following: "Following",
     rules: Callable[[], Rules | None] = _packaged,
     *,
     processing: ProcessingOptions,
     dry_run: bool = False,
-) -> Iterator[Accounts]:
+) -> Iterator["Accounts"]:
     """Accounts to fetch mail from into the database, or into nothing; mails that an earlier run left waiting are processed first.
     ``following`` is told what comes.
     """
+    # No other command here fetches mail, and what it takes is slow to load.
+    from dsn_processor.intake.mailbox.accounts import Accounts  # noqa: PLC0415
+    from dsn_processor.intake.mailbox.keeping import DryKeeping, StoreKeeping  # noqa: PLC0415
+
     with ExitStack() as closing:
         keeping: Keeping
         if dry_run:

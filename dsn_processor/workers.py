@@ -15,8 +15,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from itertools import chain, compress, islice
+from contextlib import suppress
+from itertools import compress
 from multiprocessing.connection import Connection, Pipe
 from time import process_time
 from types import TracebackType
@@ -28,7 +28,6 @@ from dsn_processor.pipeline import Unread
 from dsn_processor.reading import Rules, expect_many
 
 _MEMORY = 4 * 2**30  # bytes of address space of a worker that reads files: they may hold mails of 100 MB
-_FEW = 4  # batches that are read sooner than two processes start
 _START_SECONDS = 60.0
 _PATIENCE = 60.0  # seconds for an answer, and so many more for each mail of the batch
 _PATIENCE_PER_MAIL = 0.5
@@ -56,19 +55,13 @@ def all_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare_all(batches: Iterable[Batch], count: int) -> Iterator[list[Prepared]]:
-    """Prepare batch after batch, in order, on ``count`` cores. A few batches are not worth a process: they and, with
-    ``count`` 1, all others are read here.
-    """
-    waiting = iter(batches)
-    ahead = list(islice(waiting, _FEW + 1)) if count > 1 else []
-    if len(ahead) <= _FEW:
-        for batch in chain(ahead, waiting):
-            yield batch.with_read(prepare_together(batch.unread(), batch.rules))
+def prepare_all(batches: Iterable[Batch], workers: Sequence["Worker"]) -> Iterator[list[Prepared]]:
+    """Prepare batch after batch, in order, in these processes; without any, in this one."""
+    if workers:
+        yield from _in_order(workers, batches)
         return
-    with ExitStack() as closing:
-        workers = [closing.enter_context(Worker()) for _ in range(count)]
-        yield from _in_order(workers, chain(ahead, waiting))
+    for batch in batches:
+        yield batch.with_read(prepare_together(batch.unread(), batch.rules))
 
 
 def _in_order(workers: Sequence["Worker"], batches: Iterable[Batch]) -> Iterator[list[Prepared]]:

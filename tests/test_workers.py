@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from dsn_processor import workers
-from dsn_processor.app import Tally, replay
 from dsn_processor.bulk import prepare, prepare_together
 from dsn_processor.errors import DsnProcessorError
 from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import Unread
 from dsn_processor.reading import rules_version
 from dsn_processor.record.store import Store
+from dsn_processor.replaying import Tally, replay, supplied
 from dsn_processor.teach.own import load_rules
 from dsn_processor.terms import MessageState
 
@@ -54,7 +54,7 @@ def harmful(tmp_path, monkeypatch):
 @pytest.fixture
 def mails(write_dsn, monkeypatch):
     """Enough mails for many batches, each of a sent mail and a recipient of its own."""
-    monkeypatch.setattr("dsn_processor.app.BATCH_MAILS", 8)
+    monkeypatch.setattr("dsn_processor.replaying.BATCH_MAILS", 8)
     return [
         InboundMessage(
             raw=write_dsn(number=n, returned_id=f"<sent-{n}@example.com>", recipient=f"user-{n}@example.net"),
@@ -67,8 +67,8 @@ def mails(write_dsn, monkeypatch):
 def replayed(url, mails, count):
     """(outcomes, tally, events) of a replay with so many workers."""
     outcomes, tally = [], Tally()
-    with Store.open(url) as store:
-        replay(store, mails, tally, seen=outcomes.append, skipped=print, workers=count)
+    with supplied(mails, tally, skipped=print, workers=count) as supply, Store.open(url) as store:
+        replay(store, supply, tally, seen=outcomes.append)
         return outcomes, tally, list(store.events())
 
 
@@ -198,10 +198,9 @@ def test_workers_judge_by_the_rules_of_the_moment(url, mails, tmp_path):
     second = load_rules(str(own))
     # asked once before the first batch
     given = iter([first] * 4 + [second] * 3 + [None] * 10)
-    with Store.open(url) as store:
-        replay(
-            store, mails, Tally(), seen=lambda _: None, skipped=print, workers=2, rules=lambda: next(given)
-        )
+    tally = Tally()
+    with supplied(mails, tally, skipped=print, workers=2) as supply, Store.open(url) as store:
+        replay(store, supply, tally, seen=lambda _: None, rules=lambda: next(given))
         reasons = [event.verdict.reason.value for event in store.events()][::-1]
         rules = [store.report(n).rules for n in (1, 25, 49)]
     assert reasons == ["mailbox_moved"] * 24 + ["policy"] * 24 + ["user_unknown"] * 12
@@ -209,7 +208,7 @@ def test_workers_judge_by_the_rules_of_the_moment(url, mails, tmp_path):
 
 
 def test_a_few_batches_need_no_process(url, mails, monkeypatch):
-    monkeypatch.setattr(workers, "Worker", None)
+    monkeypatch.setattr("dsn_processor.replaying.Worker", None)
     assert replayed(url, mails[:32], 4)[1].mails == 32
     with pytest.raises(TypeError):
         replayed(url, mails, 4)

@@ -14,11 +14,11 @@ from dsn_processor.errors import ConfigurationError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dsn_processor.app import Tally
     from dsn_processor.cli.progress import MailProgress
     from dsn_processor.intake.mailbox.accounts import Accounts, Options
     from dsn_processor.pipeline import Outcome
     from dsn_processor.record.entries import AccountStatus
+    from dsn_processor.replaying import Tally
     from dsn_processor.settings.model import Settings
 
 _INTERRUPTED = 130
@@ -63,8 +63,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run_poll(args: argparse.Namespace) -> int:
     from dsn_processor import logs
-    from dsn_processor.app import Tally, polling
+    from dsn_processor.app import polling
     from dsn_processor.cli.progress import MailProgress
+    from dsn_processor.replaying import Tally
     from dsn_processor.settings import database_url
     from dsn_processor.settings.load import load
 

@@ -9,9 +9,9 @@ from dsn_processor.cli.options import add_db_option, add_rules_option, followed_
 from dsn_processor.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsn_processor.app import Tally
     from dsn_processor.facts import RecipientReport, Verdict
     from dsn_processor.pipeline import Outcome
+    from dsn_processor.replaying import Tally
 
 _ROWS = 50  # rows of --table at most
 _TELLING = 15  # characters of a diagnostic that tells more than a code
@@ -50,11 +50,11 @@ def _workers(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dsn_processor.app import Tally, opened, replay
     from dsn_processor.cli.progress import Progress
     from dsn_processor.intake.walk import Walk
     from dsn_processor.reading import expect_many
-    from dsn_processor.settings import database_url
+    from dsn_processor.replaying import Tally, replay, supplied
+    from dsn_processor.settings import correlation_options, database_url
     from dsn_processor.workers import all_cores
 
     if args.table and args.json:
@@ -64,12 +64,21 @@ def run(args: argparse.Namespace) -> int:
         progress.say(text)
 
     rules = followed_rules(args.rules, say)
+    url, correlation = database_url(args.db), correlation_options()
     walk = Walk(args.paths)
     tally, failures = Tally(), Failures(wanted=args.table)
     began = time.monotonic()
     interrupted = False
-    with opened(database_url(args.db)) as store, Progress(args.paths, walk) as progress:
-        expect_many()
+    with (
+        Progress(args.paths, walk) as progress,
+        supplied(
+            walk,
+            tally,
+            skipped=lambda item: progress.say(f"{item.source} {item.why}"),
+            workers=args.workers or all_cores(),
+        ) as supply,
+    ):
+        from dsn_processor.app import opened  # loads while the workers start
 
         def seen(outcome: "Outcome") -> None:
             failures.add(outcome)
@@ -77,19 +86,13 @@ def run(args: argparse.Namespace) -> int:
                 progress.say(f"mail {outcome.message_id} ({outcome.source}) is kept unread: {outcome.error}")
             progress.advance(tally.mails)
 
-        try:
-            replay(
-                store,
-                walk,
-                tally,
-                seen=seen,
-                skipped=lambda item: progress.say(f"{item.source} {item.why}"),
-                rules=rules,
-                workers=args.workers or all_cores(),
-            )
-        except KeyboardInterrupt:
-            interrupted = True
-        name = store.name
+        with opened(url) as store:
+            expect_many()
+            try:
+                replay(store, supply, tally, seen=seen, rules=rules, correlation=correlation)
+            except KeyboardInterrupt:
+                interrupted = True
+            name = store.name
     seconds = time.monotonic() - began
     if args.json:
         import json

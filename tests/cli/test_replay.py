@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from dsn_processor import app, bulk, pipeline
+from dsn_processor import bulk, pipeline, replaying
 from dsn_processor.cli import replay as replay_command
 from dsn_processor.errors import StoreError
 from dsn_processor.intake.items import PassedOver, Skipped
@@ -245,7 +245,7 @@ def test_a_store_in_use(replay, put, url, monkeypatch):
 def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails, url, cli, monkeypatch):
     for n in range(6):
         put(n)
-    monkeypatch.setattr(app, "BATCH_MAILS", 2)
+    monkeypatch.setattr(replaying, "BATCH_MAILS", 2)
     real = bulk.commit
     batches = []
 
@@ -304,8 +304,8 @@ def test_a_fault_elsewhere_shows_where(replay, put, mails, monkeypatch):
 
 
 def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
-    monkeypatch.setattr(app, "BATCH_MAILS", 3)
-    monkeypatch.setattr(app, "BATCH_BYTES", 5000)
+    monkeypatch.setattr(replaying, "BATCH_MAILS", 3)
+    monkeypatch.setattr(replaying, "BATCH_BYTES", 5000)
     sizes = []
     monkeypatch.setattr(
         bulk,
@@ -314,10 +314,11 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     )
     items = [pipeline.InboundMessage(raw=b"x" * size, source="-") for size in (1, 1, 1, 1, 4999, 9000, 1)]
     skipped = Skipped("y", "is a FIFO", failed=False)
-    tally = app.Tally()
+    tally = replaying.Tally()
     told = []
-    with Store.open(url) as store:
-        app.replay(store, [PassedOver("x"), *items, skipped], tally, seen=print, skipped=told.append)
+    given = [PassedOver("x"), *items, skipped]
+    with replaying.supplied(given, tally, skipped=told.append) as supply, Store.open(url) as store:
+        replaying.replay(store, supply, tally, seen=print)
     assert sizes == [[1, 1, 1], [1, 4999], [9000], [1]]
     assert (tally.passed_over, tally.skipped, tally.failed, told) == (1, 1, 0, [skipped])
 

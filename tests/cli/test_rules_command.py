@@ -186,7 +186,7 @@ def test_replay_follows_the_file(cli, own, tmp_path, url, write_dsn, monkeypatch
         (tmp_path / f"{number}.eml").write_bytes(
             write_dsn(number=number, returned_id=f"<{number}@example.com>")
         )
-    monkeypatch.setattr("dsn_processor.app.BATCH_MAILS", 1)
+    monkeypatch.setattr("dsn_processor.replaying.BATCH_MAILS", 1)
     coming = iter([ROW.replace("mailbox_full", "policy"), BROKEN, BROKEN])
     real = Store.add_reports
 
