@@ -48,6 +48,7 @@ def do(store: "Store", deed: Deed, options: WebhookOptions) -> dict[str, Any]:
 def _add(store: "Store", deed: Deed, options: WebhookOptions) -> dict[str, Any]:
     from dsn_processor.notify.formats import NOTES, Format, check_key  # noqa: PLC0415  only who adds needs these
     from dsn_processor.notify.guard import RefusedUrlError, check_url  # noqa: PLC0415
+    from dsn_processor.notify.people.wording import check  # noqa: PLC0415
     from dsn_processor.notify.signing import new_secret  # noqa: PLC0415
 
     if deed["format"] not in set(Format):
@@ -57,6 +58,9 @@ def _add(store: "Store", deed: Deed, options: WebhookOptions) -> dict[str, Any]:
         url = check_url(deed["url"], options)
         types_of(deed["events"] or EVERYTHING)
         check_key(format_, deed["key"])
+        words = {name: deed[name] for name in ("user_message", "user_action") if deed.get(name)}
+        for template in words.values():
+            check(template)
     except (RefusedUrlError, ValueError) as error:
         raise UsageError(str(error)) from None
     name = deed["name"] or url.host
@@ -72,6 +76,7 @@ def _add(store: "Store", deed: Deed, options: WebhookOptions) -> dict[str, Any]:
         url=deed["url"],
         format=deed["format"],
         events=tuple(deed["events"] or EVERYTHING),
+        filters=words,
         key=deed["key"],
         secret=secret,
     )

@@ -45,8 +45,18 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="what to tell, as in bounce.*,address.suppressed (default: all)",
     )
     adding.add_argument(
-        "--key-file", metavar="FILE", help="what a foreign format signs with, as mailgun's does"
+        "--key-file",
+        metavar="FILE",
+        help="what a foreign format signs with, as mailgun's does, or user:password for its handler",
     )
+    for option, words in (
+        (
+            "--user-message",
+            "what to show to a user whose address is dead, as in '${email} does not work any more'",
+        ),
+        ("--user-action", "where that user goes to give another (default: /settings/email)"),
+    ):
+        adding.add_argument(option, default="", metavar="TEXT", help=words)
     adding.set_defaults(run=run_add)
     listing = actions.add_parser("list", help="list endpoints")
     listing.set_defaults(run=run_list)
@@ -112,6 +122,7 @@ def run_add(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.key_file} cannot be read: {error}") from None
     events = [one for one in args.events.replace(",", " ").split() if one]
     words = {"url": args.url, "name": args.name, "format": args.format, "events": events, "key": key}
+    words |= {"user_message": args.user_message, "user_action": args.user_action}
     answer = _do(args, {"do": "add", **words})
     print(f"{answer['name']} is told from now on. Its secret, shown this once:\n\n  {answer['secret']}\n")
     if answer["note"]:

@@ -272,7 +272,9 @@ def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[
             return None
         row |= {"address": "", "next_at": due_at(endpoint.filters, notification, seconds)}  # in no order
     try:
-        rendered = render(Format(endpoint.format), notification, key=endpoint.key, at=now)
+        rendered = render(
+            Format(endpoint.format), notification, key=endpoint.key, at=now, words=endpoint.filters
+        )
     except Exception as error:
         from dsn_processor import logs  # noqa: PLC0415  takes as long to import as all else here
 

@@ -332,10 +332,10 @@ def test_what_cannot_be_rendered_is_kept_among_the_dead(store, mail, monkeypatch
     add(store, words="sendgrid")
     render = formats.render
 
-    def broken(words, notification, **kwargs):
-        if words != "own":
+    def broken(chosen, notification, **kwargs):
+        if chosen != "own":
             raise KeyError("a fault")
-        return render(words, notification, **kwargs)
+        return render(chosen, notification, **kwargs)
 
     monkeypatch.setattr(formats, "render", broken)
     take(store, [mail()])

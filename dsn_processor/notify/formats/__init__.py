@@ -6,8 +6,11 @@ Pure. What each format looks like: docs/webhook-formats.md.
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from dsn_processor.notify.formats import (
     brevo,
@@ -62,14 +65,22 @@ _PLAIN = {
 _ADDRESS = (EventType.ADDRESS_SUPPRESSED, EventType.ADDRESS_REACTIVATED)
 
 
-def render(format: Format, notification: Notification, *, key: str = "", at: datetime) -> Rendered | None:  # noqa: A002
-    """The body to post, made ``at``. ``key`` signs it where the format has a signature of its own. None where the format
+def render(
+    format: Format,  # noqa: A002
+    notification: Notification,
+    *,
+    key: str = "",
+    at: datetime,
+    words: Mapping[str, Any] = MappingProxyType({}),
+) -> Rendered | None:
+    """The body to post, made ``at``. ``key`` signs it where the format has a signature of its own. ``words`` are templates of
+    what to show to a user whose address is dead (notify/people/wording.py). None where the format
     has no word for this: then nothing is to be sent. A test is a sample of a bounce where the format has none.
     """
     if format is Format.OWN:
-        return own.render(notification)
+        return own.render(notification, words)
     if format is Format.SEED:
-        return seed.render(notification)
+        return seed.render(notification, words)
     if notification.type is EventType.WEBHOOK_TEST:
         if format is Format.SPARKPOST:
             return sparkpost.PING

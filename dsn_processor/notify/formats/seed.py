@@ -1,5 +1,8 @@
 """One flat object, as the simplest handlers take it: ``if (event.event === 'bounced') ...``. All of ``data`` is in it, too."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from dsn_processor.canonical import bare_id
 from dsn_processor.notify.formats.rendered import Rendered, as_json
 from dsn_processor.notify.notification import EventType, Notification
@@ -26,7 +29,7 @@ _WORDS = {
 }
 
 
-def render(notification: Notification) -> Rendered:
+def render(notification: Notification, words: Mapping[str, Any]) -> Rendered:
     data = notification.data
     smtp = data.get("smtp") or {}
     to = (data.get("recipient") or {}).get("address") or notification.address
@@ -43,6 +46,6 @@ def render(notification: Notification) -> Rendered:
             "bounceCode": None if code is None else str(code),
             "bounceDescription": smtp.get("text") or (reason and str(reason).replace("_", " ")),
             "messageId": bare_id((data.get("message") or {}).get("message_id")) or None,
-            "user_notification": user_notification(notification),
+            "user_notification": user_notification(notification, words),
         }
     )

@@ -141,7 +141,7 @@ def _details(one: Notification) -> Iterator[str]:
     if one.type is EventType.WEBHOOK_TEST:
         yield safe(data.get("text") or "This is a test: nothing happened.")
         return
-    if "recipient" not in data:
+    if "recipient" not in data or one.type is EventType.REPORT_UNPARSED:
         yield _line(one)
         if data.get("mail_id"):
             yield f"`dsn-processor show {data['mail_id']}`"

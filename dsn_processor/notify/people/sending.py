@@ -44,11 +44,11 @@ class _Batch:
 
 def post(one: Post) -> str:
     """Blocks until the service has answered. Returns what is wrong, "" for nothing."""
-    import apprise  # noqa: PLC0415  as said above
-
     quiet = logging.getLogger("apprise")
     quiet.propagate = False
     quiet.setLevel(logging.CRITICAL + 1)
+    import apprise  # noqa: PLC0415  as said above
+
     service = apprise.Apprise.instantiate(one.url, suppress_exceptions=True)
     if service is None:
         return f"{one.place} is no URL that Apprise understands"

@@ -90,11 +90,9 @@ def values(notification: Notification) -> dict[str, str]:
     return {name: "" if value is None else safe(value) for name, value in found.items()}
 
 
-def user_notification(
-    notification: Notification, message: str = USER_MESSAGE, action: str = USER_ACTION
-) -> Mapping[str, Any] | None:
+def user_notification(notification: Notification, words: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What to show to the user whose address is dead; None for anything else: a full mailbox is no reason to ask for another
-    address.
+    address. ``words`` may have templates, ``user_message`` and ``user_action``.
     """
     data = notification.data
     dead = notification.type is EventType.BOUNCE_FAILED and (
@@ -103,4 +101,8 @@ def user_notification(
     suppressed = notification.type is EventType.ADDRESS_SUPPRESSED and data.get("kind") == "bounce"
     if not (dead or suppressed):
         return None
-    return {"type": USER_TYPE, "message": fill(message, notification), "action": fill(action, notification)}
+    return {
+        "type": USER_TYPE,
+        "message": fill(words.get("user_message") or USER_MESSAGE, notification),
+        "action": fill(words.get("user_action") or USER_ACTION, notification),
+    }

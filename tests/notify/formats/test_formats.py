@@ -274,3 +274,23 @@ def test_docs_say_what_to_know():
     text = " ".join(DOCS.read_text().split())
     assert all(note in text for note in NOTES.values())
     assert all(f"`{form}`" in text for form in Format)
+
+
+WORDS = {"user_message": "${email} is dead (${reason}).", "user_action": "/account/${campaign}"}
+
+
+def test_what_a_user_is_shown_is_the_operators():
+    shown = {
+        "type": "email_delivery_failed",
+        "message": "ann@example.net is dead (user unknown).",
+        "action": "/account/welcome",
+    }
+    seed = render(Format.SEED, SAMPLES["hard"], at=NOW, words=WORDS)
+    assert json.loads(seed.body)["user_notification"] == shown
+    own = json.loads(render(Format.OWN, SAMPLES["hard"], at=NOW, words=WORDS).body)
+    assert own["data"] == {**SAMPLES["hard"].data, "user_notification": shown}
+    for name in ("soft", "block", "complaint"):
+        assert (
+            json.loads(render(Format.OWN, SAMPLES[name], at=NOW, words=WORDS).body)["data"]
+            == SAMPLES[name].data
+        )
