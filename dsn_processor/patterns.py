@@ -27,3 +27,11 @@ class _Pattern:
 def pattern(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """``re.compile`` put off to the first use, and with it any complaint about ``source``."""
     return cast("re.Pattern[AnyStr]", _Pattern(source, flags))
+
+
+def holds(text: str, words: tuple[str, ...]) -> bool:
+    """Whether any of a few literal ``words`` stands in ``text``: what spares most texts a slower search."""
+    for word in words:  # noqa: SIM110  a loop is twice as quick as any() of a generator
+        if word in text:
+            return True
+    return False

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from dsn_processor.classify.block import holds
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
 from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
-from dsn_processor.patterns import pattern
+from dsn_processor.patterns import holds, pattern
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
 #: Longest text of one piece of evidence, in characters.
@@ -50,6 +49,10 @@ _ABOUT_RECIPIENT = frozenset(
 class Case:
     """One recipient under judgement: its report, and what was found in it so far."""
 
+    _providers: frozenset[str] | None = None
+    _codes: list[str] | None = None
+    _discount = EXPLANATION_DISCOUNT
+
     def __init__(self, recipient: RecipientReport, reporting_mta: str | None, book: RuleBook) -> None:
         self.recipient = recipient
         self.reporting_mta = reporting_mta
@@ -58,17 +61,14 @@ class Case:
         self.diagnostic = recipient.diagnostic_code or ""
         self._known: dict[str, Sequence[Rule]] = {}
         self._lines: dict[str, str] = {}
-        self._providers: frozenset[str] | None = None
-        self._codes: list[str] | None = None
-        self._discount = EXPLANATION_DISCOUNT
 
     def rules(self, source: str) -> Sequence[Rule]:
         """The rules that ``source`` ("diagnostic_code" or "text") speaks for, strongest first."""
-        if source not in self._known:
-            self._known[source] = (
-                self._in_diagnostic() if source == "diagnostic_code" else self._in_explanation()
-            )
-        return self._known[source]
+        known = self._known.get(source)
+        if known is None:
+            known = self._in_diagnostic() if source == "diagnostic_code" else self._in_explanation()
+            self._known[source] = known
+        return known
 
     def line(self, source: str) -> str:
         """The text of ``source`` as it is searched and quoted: on one line with single spaces."""
@@ -79,9 +79,11 @@ class Case:
         return line
 
     def _in_diagnostic(self) -> Sequence[Rule]:
+        by_code = self.book.by_status.get(self.recipient.status or "")
+        if not (self.diagnostic or by_code):
+            return ()
         scan = self.book.scan_line(self.line("diagnostic_code")) if self.diagnostic else NOTHING
         found = self._applying(scan)
-        by_code = self.book.by_status.get(self.recipient.status or "")
         if not by_code:
             return found
         also = [rule for rank in by_code if self._applies(rule := self.book.rules[rank], scan.providers)]
@@ -178,7 +180,8 @@ class Case:
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:
         confidence = rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
         if rule.text or not self.recipient.status:
-            evidence = Evidence(source, _excerpt(self.line(source), rule))
+            line = self.line(source)
+            evidence = Evidence(source, line if len(line) <= EVIDENCE_LIMIT else _excerpt(line, rule))
         else:
             evidence = Evidence("status", self.recipient.status)
         return self.candidate(step, rule.id, CodeMeaning(rule.reason, confidence, rule.bounce_type), evidence)
@@ -198,8 +201,9 @@ def _is_transient(recipient: RecipientReport) -> bool:
 
 
 def _classes_disagree(recipient: RecipientReport) -> bool:
-    heard, stated = str(recipient.reply_code or "")[:1], (recipient.status or "")[:1]
-    if recipient.action is Action.DELAYED and "5" in heard + stated:
+    heard = recipient.reply_code and str(recipient.reply_code)[0]
+    stated = recipient.status and recipient.status[0]
+    if recipient.action is Action.DELAYED and "5" in (heard, stated):
         return True
     return bool(heard and stated) and heard != stated
 
@@ -208,9 +212,10 @@ def _about_another(recipient: RecipientReport) -> bool:
     """The diagnostic names addresses, and this recipient's is not among them. QUIRK: nullmailer gives all recipients the
     reply to one of them, and Exim gives an alias that of a member.
     """
-    if not recipient.address or "<" not in (recipient.diagnostic_code or ""):
+    text = recipient.diagnostic_code
+    if not text or "<" not in text or not recipient.address or f"<{recipient.address}>" in text[:LIMIT]:
         return False
-    named = {local.casefold() for local in _NAMED.findall((recipient.diagnostic_code or "")[:LIMIT])}
+    named = {local.casefold() for local in _NAMED.findall(text[:LIMIT])}
     own = (recipient.address, recipient.original or "")
     return bool(named) and named.isdisjoint(address.rpartition("@")[0].casefold() for address in own)
 
@@ -220,14 +225,14 @@ def _about_sender(diagnostic: str) -> bool:
     text = diagnostic.casefold()
     if holds(text, _BLOCKED):
         return True
-    if not holds(text, _SENDERS):
+    if not holds(text, _SENDERS) or not _SENDER.search(text):
         return False
     return any(not _RECIPIENT.search(clause) for clause in _CLAUSES.split(text) if _SENDER.search(clause))
 
 
 def _excerpt(text: str, rule: Rule) -> str:
-    """The part of a line that holds the rule's longest fragment."""
-    if len(text) > EVIDENCE_LIMIT and rule.text:
+    """The part of a long line that holds the rule's longest fragment."""
+    if rule.text:
         found = text.casefold().find(max(rule.text, key=len))
         if found + len(max(rule.text, key=len)) > EVIDENCE_LIMIT:
             begin = text.rfind(" ", 0, max(1, found - EVIDENCE_LIMIT // 3)) + 1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dsn_processor.classify.block import BLOCK_REASONS, find_block
 from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
 from dsn_processor.classify.match import RuleBook, default_book
-from dsn_processor.classify.rules import ANYBODY, OPERATOR, VAGUE, CodeMeaning
+from dsn_processor.classify.rules import ANYBODY, OPERATOR, PROVIDER, VAGUE, CodeMeaning
 from dsn_processor.facts import Block, Candidate, Evidence, RecipientReport, Verdict
 from dsn_processor.terms import Action, BounceType, Reason
 
@@ -24,6 +24,10 @@ _COMMAND_MEANS = {
 }
 
 
+# The step that a rule belongs to, by its origin.
+_WHOSE = {OPERATOR: "operator", PROVIDER: "provider", ANYBODY: "phrase"}
+
+
 def judge(
     recipient: RecipientReport,
     reporting_mta: str | None = None,
@@ -37,16 +41,9 @@ def judge(
     case = Case(recipient, reporting_mta, book or default_book())
     candidates = tuple([found for step in STEPS for found in step(case)]) if trace else ()
     winner = candidates[0] if trace else _strongest(case)
-    return Verdict(
-        winner.bounce_type,
-        winner.reason,
-        winner.scope,
-        winner.confidence,
-        winner.rule_id,
-        (winner.evidence,),
-        _block(case, winner) if winner.reason in BLOCK_REASONS else None,
-        candidates,
-    )
+    _, rule_id, reason, bounce_type, scope, confidence, evidence = winner
+    block = _block(case, winner) if reason in BLOCK_REASONS else None
+    return Verdict(bounce_type, reason, scope, confidence, rule_id, (evidence,), block, candidates)
 
 
 def _strongest(case: Case) -> Candidate:
@@ -71,12 +68,9 @@ def _block(case: Case, winner: Candidate) -> Block | None:
 
 def _words(case: Case, source: str) -> Iterator[Candidate]:
     """What one text says: an operator's rules whatever their strength, then a provider's, then phrases of anybody."""
-    for rule in case.rules(source):
-        if rule.origin == OPERATOR or (rule.origin < ANYBODY and rule.strength < VAGUE):
-            yield case.by_rule("provider" if rule.origin else "operator", rule, source)
-    for rule in case.rules(source):
-        if rule.origin == ANYBODY and rule.strength < VAGUE:
-            yield case.by_rule("phrase", rule, source)
+    for rule in case.rules(source):  # which come in this order
+        if rule.strength < VAGUE or rule.origin == OPERATOR:
+            yield case.by_rule(_WHOSE[rule.origin], rule, source)
 
 
 def _diagnostic_words(case: Case) -> Iterator[Candidate]:

@@ -15,7 +15,7 @@ _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT"
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
 # What nearly all write, in ranges that need no further look but at the day.
 _USUAL = pattern(
-    r"(?:[A-Za-z]{3}, )?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ((?!-0000)[+-](?:0\d|1[0-4]))([0-5]\d)(?: \([A-Za-z]{1,5}\))?\Z"
+    r"(?:[A-Za-z]{3}, {1,2})?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4])[0-5]\d|GMT)(?: \([A-Za-z]{1,5}\))?\Z"
 )
 _DATE = pattern(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
@@ -37,9 +37,9 @@ def iso_date(text: str | None) -> str | None:
     if len(text) > 200:
         text = text[:200]
     if match := _USUAL.match(text):
-        day, clock, hours, minutes = match.groups()
+        day, clock, zone = match.groups()
         if iso := _usual_day(day):
-            return f"{iso}T{clock}{hours}:{minutes}"
+            return f"{iso}T{clock}{_usual_zone(zone)}"
     try:
         if match := _DATE.search(text):
             day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()
@@ -67,6 +67,12 @@ def _usual_day(text: str) -> str | None:
     if month is None or int(day) > _days(month, int(year)):
         return None
     return f"{year}-{month:02}-{day:0>2}"
+
+
+@lru_cache(maxsize=64)
+def _usual_zone(text: str) -> str:
+    """``+0100`` -> ``+01:00``."""
+    return "+00:00" if text in {"GMT", "-0000"} else f"{text[:3]}:{text[3:]}"
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:

@@ -39,9 +39,10 @@ class Fields:
     def __init__(self, block: str, *, tidy: bool = False) -> None:
         block = block[:HEADER_LIMIT]
         self._block = block = block if block.startswith("\n") else "\n" + block
-        self._lower = block.lower()
+        self._lower = lower = block.lower()
         self._first: dict[str, str] | None = None
-        if not tidy and _BLANKS_BEHIND.search(block):
+        blanks = not tidy and (" :" in block or "\t:" in block) and _BLANKS_BEHIND.search(block)
+        if blanks or len(lower) != len(block):  # a few letters become two
             self._first = self._split()
 
     @property
@@ -54,6 +55,11 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return f"\n{name}:" in self._lower if self._first is None else name in self._first
+
+    @property
+    def folded(self) -> str:
+        """The whole block, casefolded."""
+        return self._lower if self._lower.isascii() else self._block.casefold()
 
     def has_any(self, names: re.Pattern[str]) -> bool:
         """Whether a field occurs that a pattern of ``name_pattern`` knows."""

@@ -2,9 +2,9 @@
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
+from dsn_processor.parse.lazy import cached_property
 from dsn_processor.patterns import pattern
 
 #: Longest header block that is remembered: reporters write the same few above their parts, mail after mail.
@@ -62,19 +62,39 @@ class DoubtError(Exception):
     """The line ends of a mail are not CRLF throughout, or something else in it asks for a closer look."""
 
 
-class Head(NamedTuple):
+class Head:
     """What a part's header block says. ``block`` has LF for line ends, also before it. ``content_type`` is in lower case,
-    "" where none is stated; ``value`` is the field it stands in, None where nobody looked. ``odd`` tells a line that may be no field; ``length``
-    counts the block's bytes up to the first field that belongs into the body.
+    "" where none is stated. ``odd`` tells a line that may be no field; ``length`` counts the block's bytes up to the first
+    field that belongs into the body.
     """
 
-    block: bytes
-    fields: Fields
-    content_type: str
-    value: str | None
-    boundary: bytes
-    odd: bool
-    length: int
+    def __init__(
+        self, block: bytes, fields: Fields, content_type: str, boundary: bytes, odd: bool, length: int
+    ) -> None:
+        self.block = block
+        self.fields = fields
+        self.content_type = content_type
+        self.boundary = boundary
+        self.odd = odd
+        self.length = length
+
+    def without_body(self) -> "Head":
+        """The head without the fields that belong into the body."""
+        block = self.block[: self.length]
+        return Head(block, self.fields, self.content_type, self.boundary, self.odd, self.length)
+
+    @cached_property
+    def charset(self) -> str | None:
+        """The charset that the Content-Type field states."""
+        value = self.fields.raw("content-type") or ""
+        plain = _CHARSET.search(value)
+        return plain[1] if plain else parameter(value, "charset")
+
+    @cached_property
+    def encoding(self) -> bytes:
+        """The transfer encoding, in lower case; b"" where none is stated."""
+        field = _ENCODING.search(self.block)
+        return field[1].lower() if field else b""
 
 
 def read_head(block: bytes) -> Head:
@@ -114,7 +134,7 @@ def _read(block: bytes, *, odd: bool | None = None) -> Head:
     fields = Fields(text, tidy=not odd)
     length = len(block)
     if match := fields.match("content-type", _USUAL_MULTIPART):
-        return Head(block, fields, match[1].lower(), None, _delimiting(match[2]), odd, length)
+        return Head(block, fields, match[1].lower(), _delimiting(match[2]), odd, length)
     value = fields.raw("content-type") or ""
     match = _TYPE.match(value)
     kind = match[1].lower() if match else ""
@@ -129,7 +149,7 @@ def _read(block: bytes, *, odd: bool | None = None) -> Head:
     # Only a multipart has a boundary, however its type is spelt.
     if stated and not kind.startswith(("multipart/", "message/")):
         kind = "multipart/mixed"
-    return Head(block, fields, kind, value, _delimiting(stated or ""), odd, length)
+    return Head(block, fields, kind, _delimiting(stated or ""), odd, length)
 
 
 _remembered = lru_cache(maxsize=1024)(_read)
@@ -138,26 +158,6 @@ _crlf_remembered = lru_cache(maxsize=1024)(_read_crlf)
 
 def _delimiting(boundary: str) -> bytes:
     return boundary.rstrip().encode("latin-1", "replace")[:BOUNDARY_LIMIT]
-
-
-@lru_cache(maxsize=1024)
-def charset_of(value: str) -> str | None:
-    """The charset that a Content-Type field states."""
-    plain = _CHARSET.search(value)
-    return plain[1] if plain else parameter(value, "charset")
-
-
-def encoding_of(block: bytes) -> bytes:
-    """The transfer encoding that a header block states, in lower case; b"" where it states none."""
-    return _remembered_encoding(block) if len(block) <= REMEMBERED else _encoding(block)
-
-
-def _encoding(block: bytes) -> bytes:
-    field = _ENCODING.search(block)
-    return field[1].lower() if field else b""
-
-
-_remembered_encoding = lru_cache(maxsize=1024)(_encoding)
 
 
 def repaired_span(raw: bytes, start: int, stop: int, body: int, *, is_root: bool) -> tuple[int, int]:

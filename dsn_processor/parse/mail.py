@@ -23,7 +23,6 @@ _RETURNED_BELOW = pattern(rb"\ncontent-type:[ \t]*(?:message/rfc822|text/rfc822-
 STATUS_TYPE = "message/delivery-status"
 FEEDBACK_TYPE = "message/feedback-report"
 DISPOSITION_TYPE = "message/disposition-notification"
-_TEXT_WITH_A_ROLE = STATUS_TYPES | RETURNED_TYPES
 _NO_ENVELOPE = Envelope()
 
 
@@ -53,18 +52,16 @@ class Mail:
         self.text_parts: list[Part] = []
         for part in self.parts:
             kind = part.content_type
-            if kind.startswith("text/") and kind not in _TEXT_WITH_A_ROLE:
-                self.text_parts.append(part)
-            elif kind in STATUS_TYPES:
+            if kind in STATUS_TYPES:
                 self.status_parts.append(part)
             elif kind in RETURNED_TYPES and part is not self.root:
                 self.returned_part = self.returned_part or part
+            elif kind.startswith("text/") or (not part.children and kind.startswith("multipart/")):
+                self.text_parts.append(part)
             elif kind == FEEDBACK_TYPE:
                 self.feedback_part = self.feedback_part or part
             elif kind == DISPOSITION_TYPE:
                 self.disposition_part = self.disposition_part or part
-            elif kind.startswith("text/") or (kind.startswith("multipart/") and not part.children):
-                self.text_parts.append(part)
 
     @cached_property
     def text(self) -> str:

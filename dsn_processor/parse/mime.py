@@ -11,8 +11,6 @@ from dsn_processor.parse.fields import HEADER_LIMIT
 from dsn_processor.parse.heads import (
     DoubtError,
     Head,
-    charset_of,
-    encoding_of,
     read_crlf_head,
     read_head,
     read_long_head,
@@ -77,11 +75,11 @@ class Part:
             head = read_head(raw[start - 1 : stop] if start else b"\n" + raw[:stop])
         if head.length < len(head.block):
             self.start = start - 1 + head.length
-            head = head._replace(block=head.block[: head.length])
+            head = head.without_body()
         return head
 
     def _is_bare_multipart(self) -> bool:
-        if "boundary" in (self.facts.value or "").lower():
+        if "boundary" in (self.facts.fields.raw("content-type") or "").lower():
             return False
         return _BARE_MULTIPART.match(self.raw, self.start, self.end) is not None
 
@@ -92,7 +90,7 @@ class Part:
 
     def body(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body with its transfer encoding undone (RFC 2045 section 6)."""
-        encoding = encoding_of(self.facts.block)
+        encoding = self.facts.encoding
         if encoding == b"base64":
             return lf_lines(_decode_base64(self._lines(limit * 3 // 2 + 4))[:limit])
         if encoding == b"quoted-printable":
@@ -102,16 +100,13 @@ class Part:
 
     def header_within(self, limit: int) -> bytes:
         """The header block at the beginning of the body."""
-        if encoding_of(self.facts.block) in _ENCODED:
+        if self.facts.encoding in _ENCODED:
             return self.body(limit).lstrip(b"\n").partition(b"\n\n")[0]
         return self._header_lines(limit)
 
     def text(self, limit: int) -> str:
         """The body as text in its declared or likely charset."""
-        value = self.facts.value
-        if value is None:
-            value = self.facts.fields.raw("content-type") or ""
-        return decode(self.body(limit), charset_of(value))
+        return decode(self.body(limit), self.facts.charset)
 
     def _lines(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body as it came, with LF for line ends."""

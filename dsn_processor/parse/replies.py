@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from dsn_processor.parse.charsets import decode
-from dsn_processor.patterns import pattern
+from dsn_processor.patterns import holds, pattern
 
 #: Longest reply text that is looked at, in characters.
 REPLY_LIMIT = 10_000
@@ -60,6 +60,8 @@ _REFUSING = (
     "in reply to", "in response to", "after", "after sending", "during", "in", "following", "command was", "command was:",
     ">>>", "command:", "sent:", "unable to", "failed to", "like our", "our final",
 )  # fmt: skip
+# One of these is in whatever _INTRODUCED finds.
+_COMMAND_WORDS = ("rcpt", "data", "connect", "mail from", "mail command", "helo", "ehlo", "lhlo", "auth", "starttls", "end of message")  # fmt: skip
 _FILLING = ("the", "initial", "pipelined", "sending", "our", "final")
 _FILLERS = 3  # of them at most
 _VERBS = {
@@ -92,7 +94,7 @@ def join_lines(text: str) -> str:
     """Join a multi-line reply by single spaces, without the codes that continuation lines repeat."""
     if "\\" in text:  # QUIRK: so Exim writes bytes beyond ASCII
         text = _OCTALS.sub(_unescaped, text)
-    if "\n" in text and _CONTINUATION.search(text):
+    if "\n" in text:
         text = _CONTINUATION.sub("\n", text)
     return " ".join(text.split())
 
@@ -191,7 +193,10 @@ def find_command(text: str) -> str | None:
     told = text.find("in reply to ")
     if told >= 0 and (match := _COMMAND.match(text, told + 12)):
         return _verb(match[1])
-    for match in _INTRODUCED.finditer(text.replace("\n", " ").replace("\t", " ")):
+    line = text.replace("\n", " ").replace("\t", " ")
+    if not holds(line, _COMMAND_WORDS):
+        return None
+    for match in _INTRODUCED.finditer(line):
         if _is_refused(text[max(0, match.start(1) - _LOOK_BACK) : match.start(1)]):
             return _verb(match[1])
     return None

@@ -85,6 +85,11 @@ class Lines:
         self.all = notice[:SIZE].split("\n")[:LINES]
         self.naming = [number for number, line in enumerate(self.all) if "@" in line]
 
+    @cached_property
+    def hold_reply(self) -> bool:
+        """One of them is a reply that names somebody."""
+        return any(_IN_REPLY.match(self.all[number]) for number in self.naming)
+
 
 class Others:
     """Addresses that a notice mentions for another reason, folded: its writer's, its reader's, the sender's. ``wanted``
@@ -96,7 +101,8 @@ class Others:
         self._wanted = wanted
         returned = mail.returned
         self._senders = (returned.envelope_sender or "", returned.from_ or "") if returned else ()
-        self._anywhere = "\n".join([mail.root.head, *self._senders, *mail.envelope.recipients]).casefold()
+        known = "\n".join([*self._senders, *mail.envelope.recipients]).casefold()
+        self._anywhere = f"{mail.fields.folded}\n{known}"
 
     def __contains__(self, folded: object) -> bool:
         if not isinstance(folded, str) or folded not in self._anywhere or folded in self._wanted:
@@ -234,7 +240,7 @@ def _spaced(line: str) -> str:
 
 def _in_replies(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
-    if not any(_IN_REPLY.match(lines.all[number]) for number in lines.naming):
+    if not lines.hold_reply:
         return found
     heard: list[str] = []  # the dialogue above the line, which says what the server answered
     for line in lines.all:
