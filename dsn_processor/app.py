@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsn_processor import deeds, pipeline, webhooks
 from dsn_processor.correlate.options import CorrelationOptions
@@ -20,17 +20,9 @@ from dsn_processor.reclassify import Reclassified, reclassify
 from dsn_processor.record.deliveries import Delivery, DeliveryFilter, Figures
 from dsn_processor.record.store import Store, file_of
 from dsn_processor.server.handover import Handover
-from dsn_processor.server.options import ProcessingOptions
 from dsn_processor.settings import correlation_options, database_url, pipe_envelope, ruling
-from dsn_processor.workers import Readers, all_cores
-
-if TYPE_CHECKING:
-    from dsn_processor.intake.mailbox.accounts import Accounts
-    from dsn_processor.intake.mailbox.keeping import Keeping
-    from dsn_processor.intake.mailbox.supervising import Following
 
 _STEP_SECONDS = 0.25
-_READERS = 4  # processes that read what is fetched, at most
 
 
 def _packaged() -> None:
@@ -58,46 +50,6 @@ def opened(url: str, *, wait: float = 5.0) -> Iterator[Store | Handover]:
             store.addresses.ruling = ruling()
             yield store
         return
-
-
-@contextmanager
-def polling(
-    url: str,
-    following: "Following",
-    rules: Callable[[], Rules | None] = _packaged,
-    *,
-    processing: ProcessingOptions,
-    dry_run: bool = False,
-) -> Iterator["Accounts"]:
-    """Accounts to fetch mail from into the database, or into nothing; mails that an earlier run left waiting are processed first.
-    ``following`` is told what comes.
-    """
-    # No other command here fetches mail, and what it takes is slow to load.
-    from dsn_processor.intake.mailbox.accounts import Accounts  # noqa: PLC0415
-    from dsn_processor.intake.mailbox.keeping import DryKeeping, StoreKeeping  # noqa: PLC0415
-
-    with ExitStack() as closing:
-        keeping: Keeping
-        if dry_run:
-            there = file_of(url).exists()
-            keeping = DryKeeping(closing.enter_context(Store.open(url, readonly=True)) if there else None)
-        else:
-            store = closing.enter_context(opened(url))
-            if isinstance(store, Store):
-                correlation = correlation_options()
-                for outcome in pipeline.process_pending(store, rules(), correlation):
-                    following.taken("", [outcome], 0, 0)
-                keeping = StoreKeeping.of(store, correlation)
-            else:
-                keeping = store
-        readers = Readers(
-            processing.workers or min(_READERS, all_cores()),
-            memory=processing.memory,
-            cpu_seconds=processing.cpu_seconds,
-        )
-        closing.callback(readers.close)
-        readers.warm_up()
-        yield Accounts(keeping, readers, rules, following, dry_run=dry_run)
 
 
 def ingest(db: str | None, rules: Callable[[], Rules | None] = _packaged, *, wait: float) -> None:

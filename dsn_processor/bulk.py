@@ -13,7 +13,16 @@ from dsn_processor.errors import StoreError
 from dsn_processor.facts import InboundMessage, ParsedMessage
 from dsn_processor.matching import Report, correlated
 from dsn_processor.parse.identity import identity
-from dsn_processor.pipeline import Examined, Outcome, Unread, examine_all, new_message, outcome_of, told
+from dsn_processor.pipeline import (
+    Examined,
+    Outcome,
+    Unread,
+    also_for,
+    examine_all,
+    new_message,
+    outcome_of,
+    told,
+)
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxNote, NewEvent, NewMessage, NewReport
 from dsn_processor.terms import MessageState
@@ -23,8 +32,8 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why. ``rules``
-    names the rules it was judged by.
+    """A mail read and ready to be stored. ``parsed`` is None where reading it failed: ``message`` says why; and where it is
+    to be read later: then the message's state is RECEIVED. ``rules`` names the rules it was judged by.
     """
 
     message: NewMessage
@@ -101,7 +110,8 @@ def commit(
     *,
     correlation: CorrelationOptions | None = None,
 ) -> list[Outcome]:
-    """Store prepared mails, held against what was sent, in one transaction; an outcome for each, in order. Where one of
+    """Store prepared mails, held against what was sent, in one transaction; an outcome for each, in order. A mail that is
+    there already gets the recipients that it has here, too, and is read again where those are new. Where one of
     them cannot be stored for a fault of ours, it is quarantined and the others are stored without it. ``note`` is kept in the same transaction,
     or in one after the last of the mails: never before.
     """
@@ -133,6 +143,7 @@ def _commit(
         fresh = list(
             {p.message.identity: p for p in reversed(batch) if p.message.identity not in ids}.values()
         )[::-1]
+        stored = set(map(id, fresh))
         new = dict(
             zip(
                 (p.message.identity for p in fresh),
@@ -149,6 +160,14 @@ def _commit(
         added = store.add_reports(reports)
         for report in reports:
             store.strengthen(report.message_id, report.events)
+        also_for(
+            store,
+            [
+                (ids.get(key := p.message.identity) or new[key], p.message.envelope.recipients)
+                for p in batch
+                if id(p) not in stored
+            ],
+        )
         if len(fresh) < len(batch):
             store.count_duplicates(len(batch) - len(fresh))
     first = {id(before): after for before, after in zip(fresh, tied, strict=True)}

@@ -72,8 +72,8 @@ class Examined(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one mail. ``kind`` is None for a duplicate and for a mail that could not be processed, whose
-    ``error`` says why. ``events`` are those added; ``repeated`` counts the recipients told before by another mail.
+    """What became of one mail. ``kind`` is None for a duplicate, for a mail that could not be processed, whose ``error`` says
+    why, and for one that waits to be. ``events`` are those added; ``repeated`` counts the recipients told before by another mail.
     """
 
     source: str
@@ -83,6 +83,11 @@ class Outcome(NamedTuple):
     events: tuple[NewEvent, ...] = ()
     repeated: int = 0
     error: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the mail is stored and still to be processed."""
+        return not self.duplicate and self.kind is None and self.error is None
 
 
 def accept(store: "Store", message: InboundMessage, *, now: datetime | None = None) -> Accepted:
@@ -111,9 +116,7 @@ def accept_all(
         unread[key] = Unread(message, key, now)
     with store.transaction():
         known = store.known(list(unread))
-        for key in known:
-            if recipients := unread[key].message.envelope.recipients:
-                _also_for(store, known[key], recipients)
+        also_for(store, [(id_, unread[key].message.envelope.recipients) for key, id_ in known.items()])
         fresh = [one for key, one in unread.items() if key not in known]
         begun = fresh[:begin]
         ids = store.add_messages(
@@ -137,12 +140,20 @@ def with_recipients(envelope: Envelope, more: Iterable[str]) -> Envelope:
     return envelope._replace(recipients=tuple(dict.fromkeys((*envelope.recipients, *more)))[:_RECIPIENTS])
 
 
-def _also_for(store: "Store", message_id: int, recipients: Iterable[str]) -> None:
-    stored = store.message(message_id)
-    assert stored is not None
-    envelope = with_recipients(stored.envelope, recipients)
-    if envelope != stored.envelope:
-        store.readdress(message_id, envelope)
+def also_for(store: "Store", recipients: Iterable[tuple[int, Sequence[str]]]) -> set[int]:
+    """Add to stored mails, by their ids, those to whom they came, too. Mails to whom that is news wait to be read again:
+    returns their ids.
+    """
+    more: dict[int, list[str]] = {}
+    for id_, addresses in recipients:
+        if addresses:
+            more.setdefault(id_, []).extend(addresses)
+    before = store.envelopes(list(more)) if more else {}
+    after = {id_: with_recipients(envelope, more[id_]) for id_, envelope in before.items()}
+    changed = {id_ for id_, envelope in after.items() if envelope != before[id_]}
+    for id_ in changed:
+        store.readdress(id_, after[id_])
+    return changed
 
 
 def process(

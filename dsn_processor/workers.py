@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from dsn_processor.bulk import Prepared, prepare_together, put_aside
 from dsn_processor.errors import DsnProcessorError
-from dsn_processor.pipeline import Unread
+from dsn_processor.pipeline import Examined, Unread, examine_all
 from dsn_processor.reading import Rules, expect_many
 
 _MEMORY = 4 * 2**30  # bytes of address space of a worker that reads files: they may hold mails of 100 MB
@@ -111,6 +111,7 @@ class Readers:
         self._bounds: dict[str, Any] = {"memory": memory, "cpu_seconds": cpu_seconds}
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="reader")
         self._own = threading.local()
+        self._closed = False
         self._workers: list[Worker] = []
 
     def read(self, batch: Batch) -> Future[list[Prepared]]:
@@ -121,6 +122,10 @@ class Readers:
             done.set_result(batch.with_read([]))
             return done
         return self._threads.submit(self._read, batch, unread)
+
+    def examine(self, unread: Sequence[Unread], rules: Rules | None) -> Future[list[Examined]]:
+        """Have mails read whose attempt is counted. Of one that ends the worker, alone too, that is told."""
+        return self._threads.submit(self._examine, unread, rules)
 
     def warm_up(self) -> None:
         """Start a worker now: what is read first waits for it no more."""
@@ -138,8 +143,22 @@ class Readers:
         worker.send(prepare_together, unread, batch.rules)
         return _answer(worker, batch)
 
+    def _examine(self, unread: Sequence[Unread], rules: Rules | None) -> list[Examined]:
+        worker = self._worker()
+        try:
+            worker.send(examine_all, unread, rules)
+            return worker.receive(len(unread))
+        except WorkerDiedError as error:
+            if self._closed:
+                raise
+            worker.start()
+            if len(unread) == 1:
+                return [Examined(None, error=f"reading it did not come to an end: {error}")]
+        return [examined for one in unread for examined in self._examine([one], rules)]
+
     def close(self) -> None:
         """End the workers; what was not read is not read any more."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
             worker.kill()

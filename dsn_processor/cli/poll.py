@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dsn_processor.cli.progress import MailProgress
-    from dsn_processor.intake.mailbox.accounts import Accounts, Options
+    from dsn_processor.intake.mailbox.accounts import Options
     from dsn_processor.pipeline import Outcome
+    from dsn_processor.polling import Polling
     from dsn_processor.record.entries import AccountStatus
     from dsn_processor.replaying import Tally
     from dsn_processor.settings.model import Settings
@@ -63,8 +64,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run_poll(args: argparse.Namespace) -> int:
     from dsn_processor import logs
-    from dsn_processor.app import polling
     from dsn_processor.cli.progress import MailProgress
+    from dsn_processor.polling import polling
     from dsn_processor.replaying import Tally
     from dsn_processor.settings import database_url
     from dsn_processor.settings.load import load
@@ -82,10 +83,10 @@ def run_poll(args: argparse.Namespace) -> int:
         rules = followed_rules(args.rules, progress.say)
         follower = Follower(tally, progress)
         url = database_url(args.db) if args.db or not args.config else settings.database
-        with polling(url, follower, rules, processing=settings.processing, dry_run=args.dry_run) as accounts:
+        with polling(url, follower, rules, processing=settings.processing, dry_run=args.dry_run) as mailboxes:
             errors: dict[str, Any] = {}
             try:
-                errors = accounts.look_once(wanted) if once else _go_on(accounts, wanted)
+                errors = mailboxes.look_once(wanted) if once else _go_on(mailboxes, wanted)
             except KeyboardInterrupt:
                 interrupted = True
     for name, error in errors.items():
@@ -111,14 +112,14 @@ def _chosen(settings: "Settings", names: Sequence[str] | None) -> "list[Options]
     return [one for name, one in known.items() if not names or name in names]
 
 
-def _go_on(accounts: "Accounts", wanted: "list[Options]") -> dict[str, Any]:
+def _go_on(mailboxes: "Polling", wanted: "list[Options]") -> dict[str, Any]:
     """Look after the accounts until told to end, which is no failure."""
-    accounts.set(wanted)
+    mailboxes.go_on(wanted)
     try:
         while True:
             signal.pause()
     except KeyboardInterrupt:
-        accounts.stop(_PATIENCE)
+        mailboxes.stop(_PATIENCE)
     return {}
 
 
@@ -142,6 +143,8 @@ class Follower:
     def taken(self, account: str, outcomes: "Sequence[Outcome]", handled: int, waiting: int) -> None:  # noqa: ARG002  (the protocol's)
         with self._lock:
             for outcome in outcomes:
+                if outcome.waits:
+                    continue  # and is told when it was processed
                 self._tally.mails += 1
                 self._tally.count(outcome)
                 if outcome.error:

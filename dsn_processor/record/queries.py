@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.engine import Connection
 
-from dsn_processor.facts import Reading
+from dsn_processor.facts import Envelope, Reading
 from dsn_processor.record.columns import time_of
 from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import EventFilter, Stats, StoredEvent, StoredMessage, StoredReport
@@ -42,6 +42,13 @@ _STORED_EVENTS = "SELECT identity, occurred_at, trust FROM recipient_event WHERE
 _KNOWN_EVENTS = select(_event.c.identity).where(_event.c.identity.in_(_SOME))
 _REPORTED = select(_report.c.message_id).where(
     _report.c.message_id.in_(bindparam("messages", expanding=True))
+)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_RAWS = select(_message.c.id, _message.c.codec, _message.c.raw, _message.c.size).where(
+    _message.c.id.in_(_IDS)
+)
+_ENVELOPES = select(_message.c.id, _message.c.envelope_sender, _message.c.envelope_recipients).where(
+    _message.c.id.in_(_IDS)
 )
 _EARLIER_EVENTS = _KNOWN_EVENTS.where(_event.c.message_id < bindparam("before"))
 WITH_IDENTITY = _event.c.identity.in_(_SOME)
@@ -121,6 +128,22 @@ def raw(connection: Connection, message_id: int) -> bytes | None:
     wanted = select(_message.c.codec, _message.c.raw, _message.c.size).where(_message.c.id == message_id)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else unpack(row.codec, row.raw, row.size)
+
+
+def raws(connection: Connection, message_ids: Sequence[int]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for part in parts(message_ids):
+        rows = connection.execute(_RAWS, {"ids": part})
+        found.update((row.id, unpack(row.codec, row.raw, row.size)) for row in rows)
+    return found
+
+
+def envelopes(connection: Connection, message_ids: Sequence[int]) -> dict[int, Envelope]:
+    found: dict[int, Envelope] = {}
+    for part in parts(message_ids):
+        for id_, sender, recipients in connection.execute(_ENVELOPES, {"ids": part}):
+            found[id_] = Envelope(sender, tuple(recipients or ()))
+    return found
 
 
 def report(connection: Connection, message_id: int) -> StoredReport | None:

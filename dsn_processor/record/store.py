@@ -282,6 +282,15 @@ class Store:
         with self._reading() as connection:
             return queries.raw(connection, message_id)
 
+    def raws(self, message_ids: Sequence[int]) -> dict[int, bytes]:
+        """As ``raw``, of those mails that are there. Raises MailDamagedError where one cannot be had back."""
+        with self._reading() as connection:
+            return queries.raws(connection, message_ids)
+
+    def envelopes(self, message_ids: Sequence[int]) -> dict[int, Envelope]:
+        with self._reading() as connection:
+            return queries.envelopes(connection, message_ids)
+
     def report(self, message_id: int) -> StoredReport | None:
         """A mail with all that is derived from it."""
         with self._reading() as connection:

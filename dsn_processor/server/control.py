@@ -148,9 +148,13 @@ class Control:
         words = header.get("note")
         note = None if words is None else note_of(words)
         correlation = self._writer.correlation()
-        outcomes = await self._writer.call(
-            lambda store: bulk.commit(store, batch, note, correlation=correlation)
-        )
+
+        def committed(store: Store) -> list[Outcome]:
+            outcomes = bulk.commit(store, batch, note, correlation=correlation)
+            self._writer.came(outcomes)
+            return outcomes
+
+        outcomes = await self._writer.call(committed)
         pairs = list(zip(batch, outcomes, strict=True))
         for prepared, outcome in pairs:
             count_committed(prepared, outcome)

@@ -45,7 +45,7 @@ class AccountMetrics:
         for outcome in outcomes:
             if outcome.kind is not None:
                 count_processed(outcome)
-            elif not outcome.duplicate:
+            elif outcome.error:
                 metrics.QUARANTINED.inc()
                 log.warning(
                     "quarantined", mail=outcome.message_id, source=outcome.source, error=outcome.error

@@ -145,6 +145,8 @@ class Handover:
 
     # ---- mailboxes (intake/mailbox/keeping.py)
 
+    reads_later = False  # the server has no time for what this process can do
+
     def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
         """As ``Store.met``."""
         found = self._ask({"ask": "met", "identities": list(identities)})["met"]

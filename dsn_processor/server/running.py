@@ -77,7 +77,7 @@ class Server:
         )
         self._follower = AccountMetrics()
         self._accounts = Accounts(
-            StoreKeeping(self._writer.ask, self._writer.correlation),
+            StoreKeeping(self._writer.ask, self._writer.correlation, self._writer.came),
             self._readers,
             lambda: self._rules,
             self._follower,

@@ -118,6 +118,11 @@ class Writer:
         self._loop.call_soon_threadsafe(lambda: _pass_on(self.call(function), answer))
         return answer.result()
 
+    def came(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell, in a function that is called with the store, what came of mails that it stored."""
+        self._again.update(one.message_id for one in outcomes if one.message_id in self._begun)
+        self._backlog |= any(one.duplicate or one.waits for one in outcomes)
+
     def expect_backlog(self) -> None:
         """Tell that mails wait on disk which the writer itself has not put there."""
         with self._wake:

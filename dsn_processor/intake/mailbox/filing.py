@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dsn_processor import logs
 from dsn_processor.intake.mailbox.keeping import Keeping
 from dsn_processor.intake.mailbox.options import ImapOptions
-from dsn_processor.intake.mailbox.session import CHUNK, CommandRefusedError, Folder, Session
+from dsn_processor.intake.mailbox.session import CommandRefusedError, Folder, Session
 from dsn_processor.record.entries import MailboxMail
 
 log = logs.get_logger(room="mailbox")
 
+_MANY = 20  # notes that are kept together
 _SEEN = "\\Seen"
 
 
 class Filing:
-    """Files the mails of one folder while it is selected. ``problems`` tell what the server refused: those mails stay noted,
+    """Files the mails of one folder while it is selected; each MailboxMail names a set of them. ``problems`` tell what the server refused: those mails stay noted,
     and the next look tries again.
     """
 
@@ -24,26 +25,36 @@ class Filing:
         self._keeping = keeping
         self._folder = folder
         self.problems: tuple[str, ...] = ()
+        self._filed: list[str] = []
+        self._again = options.after != "move" or "MOVE" in session.capabilities
 
     def file(self, mails: Sequence[MailboxMail]) -> None:
-        """File mails, and note that it is done. After a refusal no more is tried: a full mailbox stays full."""
-        for start in range(0, len(mails), CHUNK):
+        """File mails, and note that it is done, now or at ``settle``: where doing it twice does no harm, that can wait for
+        others. After a refusal no more is tried: a full mailbox stays full.
+        """
+        for mail in mails:
             if self.problems:
                 return
-            part = mails[start : start + CHUNK]
             try:
-                self._file(part)
+                self._file(mail.uid, unparsed=mail.unparsed)
             except CommandRefusedError as error:
                 self.problems = (str(error),)
                 return
-            self._keeping.settle(self._options.name, self._folder.name, [mail.uid for mail in part])
+            self._filed.append(mail.uid)
+        if len(self._filed) >= _MANY or not self._again:
+            self.settle()
 
-    def _file(self, mails: Sequence[MailboxMail]) -> None:
+    def settle(self) -> None:
+        """Note what is done."""
+        filed, self._filed = self._filed, []
+        if filed:
+            self._keeping.settle(self._options.name, self._folder.name, filed)
+
+    def _file(self, uids: str, *, unparsed: bool) -> None:
         options, session, folder = self._options, self._session, self._folder
         if folder.readonly:
             self._tell_once("folder is read-only", "mails are stored and stay as they are")
             return
-        uids = [int(mail.uid) for mail in mails]
         if options.after == "flag":
             session.flag(uids, self._flag())
         elif options.after == "delete":
@@ -53,17 +64,10 @@ class Filing:
         elif options.after == "move":
             if not session.expunges and "MOVE" not in session.capabilities:
                 self._tell_once("server cannot move mails", "they are copied and flagged")
-            self._move(mails)
-
-    def _move(self, mails: Sequence[MailboxMail]) -> None:
-        options, session = self._options, self._session
-        unparsed = options.unparsed_folder or options.processed_folder
-        for target, wanted in ((options.processed_folder, False), (unparsed, True)):
-            uids = [int(mail.uid) for mail in mails if mail.unparsed is wanted]
-            if uids:
-                session.move(uids, target)
-                if not session.expunges and "MOVE" not in session.capabilities:
-                    session.flag(uids, self._flag())
+            aside = unparsed and options.unparsed_folder
+            session.move(uids, aside or options.processed_folder)
+            if not session.expunges and "MOVE" not in session.capabilities:
+                session.flag(uids, self._flag())
 
     def _flag(self) -> str:
         """The flag to give: the one that was asked for, or Seen where the folder takes no others."""

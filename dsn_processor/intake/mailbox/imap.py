@@ -5,22 +5,24 @@
 Fetching goes on while workers read. What was committed and not filed is noted in the same commit, and filed by the next look.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from dsn_processor import logs
-from dsn_processor.errors import LoginRefusedError, MailboxError
+from dsn_processor.errors import MailboxError
 from dsn_processor.intake.mailbox.bell import Bell
+from dsn_processor.intake.mailbox.connected import Connected
 from dsn_processor.intake.mailbox.credentials import Credentials
 from dsn_processor.intake.mailbox.filing import Filing
 from dsn_processor.intake.mailbox.keeping import Keeping, Looked
+from dsn_processor.intake.mailbox.line import Line, Piece
+from dsn_processor.intake.mailbox.numbers import CHUNK
 from dsn_processor.intake.mailbox.options import ImapOptions
-from dsn_processor.intake.mailbox.session import CHUNK, CommandRefusedError, Folder, Session
+from dsn_processor.intake.mailbox.session import CommandRefusedError, Folder, Session
 from dsn_processor.intake.mailbox.supervising import Watching
-from dsn_processor.intake.mailbox.taking import Begun, Fetched, Taker
+from dsn_processor.intake.mailbox.taking import Fetched, Taken, Taker
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxMail, MailboxPosition
 from dsn_processor.terms import MailboxTask
@@ -30,7 +32,6 @@ log = logs.get_logger(room="mailbox")
 
 _BATCH_OCTETS = 8_000_000
 _SMALL = 50_000  # octets of a mail whose size is not asked for
-_AHEAD = 2  # batches fetched and not yet committed, beyond those that workers read
 #: How often a mail may fail to be fetched.
 ATTEMPTS = 5
 _IDLE_SECONDS = (
@@ -38,15 +39,14 @@ _IDLE_SECONDS = (
 )
 
 
-class _Piece(NamedTuple):
-    """Mails fetched together, and what there is to know of those that were not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece(Piece):
+    """``uids`` are those that were asked for."""
 
-    mails: list[Fetched]
     uids: list[int]
-    failed: list[MailboxMail]
 
 
-class ImapMailbox:
+class ImapMailbox(Connected[Session]):
     """One IMAP account; see Mailbox in keeping.py. A dry run reads all, and changes nothing in the mailbox."""
 
     def __init__(
@@ -60,51 +60,23 @@ class ImapMailbox:
         watching: Watching,
         dry_run: bool = False,
     ) -> None:
+        super().__init__(lambda: Session(options), Credentials(options))
         self.options = options
         self.keeping = keeping
         self.readers = readers
-        self._credentials = Credentials(options)
         self._bell = bell
         self.watching = watching
         self._dry_run = dry_run
         files = options.after != "keep" and not dry_run
         task = MailboxTask.FILE if files else None
         self.taker = Taker(options, keeping, readers, rules, task)
-        self._session: Session | None = None
         self._next: dict[
             str, int | None
         ] = {}  # folder -> the number of the mail to come, before the last search
         self._careful: dict[str, dict[int, int]] = {}  # folder -> mails that broke a connection, how often
 
-    def open(self) -> None:
-        self.close()
-        try:
-            self._connect()
-        except LoginRefusedError:
-            if not self._credentials.forget():
-                raise
-            self._connect()
-
-    def _connect(self) -> None:
-        session = self._session = Session(self.options)
-        try:
-            session.log_in(self._credentials)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-
-    def hang_up(self) -> None:
-        if session := self._session:
-            session.hang_up()
-
     def wait(self, seconds: float) -> None:
-        session = self._session
-        assert session is not None
+        session = self.session
         if self.options.idle and "IDLE" in session.capabilities:
             with suppress(CommandRefusedError):
                 name = self.options.folders[0]
@@ -135,25 +107,34 @@ class ImapMailbox:
         return Looked(taken, left, tuple(problems))
 
     def _look(self, name: str) -> Looked:
-        assert self._session is not None
         options = self.options
-        folder = self._session.select(name, readonly=self._readonly)
+        folder = self.session.select(name, readonly=self._readonly)
         self._next[name] = folder.uid_next
         position = self._position(folder)
         noted = self.keeping.mailbox_mails(options.name, name)
-        filing = Filing(options, self._session, self.keeping, folder)
-        filing.file([mail for mail in noted if mail.task is MailboxTask.FILE])
-        since = options.since_date(datetime.now(UTC).date())
-        uids = self._session.search(position.last_uid, since)
-        again = [int(mail.uid) for mail in noted if mail.task is MailboxTask.FETCH]
-        if not uids and not again:
-            return Looked(problems=filing.problems)
-        self.watching.found(options.name, len(uids))
-        run = _Run(self, folder, position, filing, len(uids))
-        run.take(self._pieces(name, uids))
-        if again and not self._bell.stopped():
-            run.take(self._retried(noted), counted=False)
+        filing = Filing(options, self.session, self.keeping, folder)
+        run = _Run(self, folder, filing)
+        try:
+            filing.file([mail for mail in noted if mail.task is MailboxTask.FILE])
+            self._take(run, folder, position, noted)
+        finally:
+            filing.settle()
         return Looked(run.stored, run.left, filing.problems)
+
+    def _take(
+        self, run: "_Run", folder: Folder, position: MailboxPosition, noted: Sequence[MailboxMail]
+    ) -> None:
+        since = self.options.since_date(datetime.now(UTC).date())
+        uids = self.session.search(position.last_uid, since)
+        again = [mail for mail in noted if mail.task is MailboxTask.FETCH]
+        if not uids and not again:
+            return
+        self.watching.found(self.options.name, len(uids))
+        run.waiting = len(uids)
+        with Line(self.taker, folder.name, self.readers.count, run.done) as line:
+            line.take(self._pieces(folder, uids))
+            if again and not self._bell.stopped():
+                line.take(self._retried(again))
 
     def _position(self, folder: Folder) -> MailboxPosition:
         """How far the folder was read. Where its numbers mean other mails now, it is read anew: the mails are known."""
@@ -170,26 +151,25 @@ class ImapMailbox:
 
     # ---- fetching
 
-    def _pieces(self, folder: str, uids: Sequence[int]) -> Iterator[_Piece]:
+    def _pieces(self, folder: Folder, uids: Sequence[int]) -> Iterator[_Piece]:
         """Fetch mails, some at a time; what breaks the connection is tried alone the next time."""
-        assert self._session is not None
         for start in range(0, len(uids), CHUNK):
             part = uids[start : start + CHUNK]
             sizes = self._sizes(part)
-            for group in self._groups(folder, part, sizes):
+            for group in self._groups(folder.name, part, sizes):
                 if self._bell.stopped():
                     return
-                yield self._fetch(folder, group, sizes)
+                piece = self._fetch(folder.name, group, sizes)
+                yield replace(piece, position=MailboxPosition(folder.uid_validity, group[-1]))
 
     def _sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """How large mails are at most. Nearly all are small: it costs less to ask which are not than how large each is."""
-        assert self._session is not None
         small = min(_SMALL, self.options.size_limit - 1)
         wanted = set(uids)
-        large = [uid for uid in self._session.larger(uids[0], uids[-1], small) if uid in wanted]
+        large = [uid for uid in self.session.larger(uids[0], uids[-1], small) if uid in wanted]
         sizes = dict.fromkeys(uids, small)
         for start in range(0, len(large), CHUNK):
-            sizes |= self._session.sizes(large[start : start + CHUNK])
+            sizes |= self.session.sizes(large[start : start + CHUNK])
         return sizes
 
     def _groups(self, folder: str, uids: Sequence[int], sizes: dict[int, int]) -> Iterator[list[int]]:
@@ -212,11 +192,11 @@ class ImapMailbox:
 
     def _fetch(self, folder: str, uids: list[int], sizes: dict[int, int], attempts: int = 0) -> _Piece:
         """Fetch a group. Mails that the server has and does not give are noted as failed, unless they have gone."""
-        assert self._session is not None
         suspects = self._careful.setdefault(folder, {})
         if len(uids) == 1 and suspects.get(uids[0], 0) >= 2:
             suspects.pop(uids[0])
-            return _Piece([], uids, [MailboxMail(str(uids[0]), MailboxTask.FETCH, attempts=attempts + 1)])
+            failed = [MailboxMail(str(uids[0]), MailboxTask.FETCH, attempts=attempts + 1)]
+            return _Piece(mails=[], uids=uids, failed=failed)
         try:
             found = self._bodies(uids, sizes, suspect=uids[0] in suspects)
         except CommandRefusedError:
@@ -235,76 +215,52 @@ class ImapMailbox:
                 alone = [self._fetch(folder, [uid], sizes, attempts) for uid in missing]
                 mails += [mail for one in alone for mail in one.mails]
                 failed = [mail for one in alone for mail in one.failed]
-            elif self._session.sizes(uids):
+            elif self.session.sizes(uids):
                 log.warning("mail not given", account=self.options.name, folder=folder, uid=uids[0])
                 failed = [MailboxMail(str(uids[0]), MailboxTask.FETCH, attempts=attempts + 1)]
-        return _Piece(mails, uids, failed)
+        return _Piece(mails=mails, uids=uids, failed=failed)
 
     def _bodies(self, uids: Sequence[int], sizes: dict[int, int], *, suspect: bool) -> dict[int, Fetched]:
-        assert self._session is not None
         limit = self.options.size_limit
         if len(uids) > 1 or (sizes.get(uids[0], limit) < limit and not suspect):
-            bodies = self._session.bodies(uids, sum(sizes.get(uid, 0) for uid in uids))
+            bodies = self.session.bodies(uids, sum(sizes.get(uid, 0) for uid in uids))
         else:
-            head = self._session.head(uids[0], limit + 1)
+            head = self.session.head(uids[0], limit + 1)
             bodies = {} if head is None else {uids[0]: head}
         return {uid: Fetched(str(uid), raw[:limit], len(raw) > limit) for uid, raw in bodies.items()}
 
     def _retried(self, noted: Sequence[MailboxMail]) -> Iterator[_Piece]:
         """Mails that could not be fetched before, once more."""
-        assert self._session is not None
         for mail in noted:
-            if mail.task is MailboxTask.FETCH and mail.attempts < ATTEMPTS and not self._bell.stopped():
+            if mail.attempts < ATTEMPTS and not self._bell.stopped():
                 uid = int(mail.uid)
-                sizes = self._session.sizes([uid])
-                yield self._fetch("", [uid], sizes, mail.attempts) if sizes else _Piece([], [uid], [])
+                sizes = self.session.sizes([uid])
+                gone = _Piece(mails=[], uids=[uid], failed=[])
+                yield self._fetch("", [uid], sizes, mail.attempts) if sizes else gone
 
 
 class _Run:
-    """A look at one folder: mails go through it in order, and are committed in order."""
+    """What comes of a look at one folder."""
 
-    def __init__(
-        self, mailbox: ImapMailbox, folder: Folder, position: MailboxPosition, filing: Filing, waiting: int
-    ) -> None:
+    def __init__(self, mailbox: ImapMailbox, folder: Folder, filing: Filing) -> None:
         self._mailbox = mailbox
         self._folder = folder
-        self._position = position
         self._filing = filing
-        self._waiting = waiting
-        self._begun: deque[tuple[Begun, _Piece, bool]] = deque()
-        self.stored = self.left = 0
+        self.waiting = self.stored = self.left = 0
 
-    def take(self, pieces: Iterator[_Piece], *, counted: bool = True) -> None:
-        """Take mails as they are fetched. What was fetched is committed even where the connection breaks then."""
-        taker = self._mailbox.taker
-        ahead = self._mailbox.readers.count + _AHEAD
-        try:
-            for piece in pieces:
-                self._begun.append((taker.begin(self._folder.name, piece.mails), piece, counted))
-                while len(self._begun) > ahead:
-                    self._finish(file=True)
-        except MailboxError:
-            while self._begun:
-                self._finish(file=False)
-            raise
-        while self._begun:
-            self._finish(file=True)
-
-    def _finish(self, *, file: bool) -> None:
-        begun, piece, counted = self._begun.popleft()
-        if counted:
-            self._position = self._position._replace(last_uid=piece.uids[-1])
-        taken = self._mailbox.taker.finish(begun, self._position, piece.failed)
+    def done(self, piece: _Piece, taken: Taken, connected: bool) -> None:
+        """A piece is committed: have its mails filed, and tell."""
+        counted = piece.position is not None
         if not counted:
             self._forget(piece, [*taken.file, *piece.failed])
-        if file:
+        if connected:
             self._filing.file(taken.file)
         self.stored += sum(not outcome.duplicate for outcome in taken.outcomes)
         self.left += taken.left
         handled = len(piece.uids) if counted else 0
-        self._waiting -= handled
+        self.waiting -= handled
         name = self._mailbox.options.name
-        self._mailbox.watching.taken(name, taken.outcomes, handled, self._waiting)
+        self._mailbox.watching.taken(name, taken.outcomes, handled, self.waiting)
 
     def _forget(self, piece: _Piece, noted: Sequence[MailboxMail]) -> None:
         """Mails that could not be fetched before, and were now, or have gone: nothing is left to be done about them."""

@@ -1,22 +1,25 @@
 """What mailboxes ask of whoever keeps the store, and what a supervisor asks of a mailbox."""
 
 from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from dsn_processor import bulk
 from dsn_processor.bulk import Prepared
+from dsn_processor.catching_up import Calling, one_at_a_time
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.pipeline import Outcome
 from dsn_processor.record.entries import AccountStatus, MailboxMail, MailboxNote, MailboxPosition
 from dsn_processor.record.store import Store
 from dsn_processor.terms import Kind, MailboxTask
 
-_Answer = TypeVar("_Answer")
-
 
 class Keeping(Protocol):
-    """The store as mailboxes see it; safe to call from any thread. Every method raises StoreError."""
+    """The store as mailboxes see it; safe to call from any thread. Every method raises StoreError. ``reads_later``: mails may be
+    committed unread, and are read then without anybody asking.
+    """
+
+    @property
+    def reads_later(self) -> bool: ...
 
     def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
         """As ``Store.met``."""
@@ -71,31 +74,27 @@ class Mailbox(Protocol):
         """Break the connection off, so that whoever waits for the server waits no longer."""
 
 
-class Calling(Protocol):
-    """Has a function called with the store, and returns its answer when what it wrote is on disk."""
-
-    def __call__(self, function: Callable[[Store], _Answer]) -> _Answer: ...
-
-
 class StoreKeeping:
-    """Keeps in a store that is this process' own. ``correlation`` says how reports are held against what was sent."""
+    """Keeps in a store that is this process' own. ``correlation`` says how reports are held against what was sent. ``later``
+    is called, between two uses of the store, with what came of mails that were committed; it has those read that wait for it.
+    Where there is none, mails are read before they are committed.
+    """
 
     def __init__(
-        self, call: Calling, correlation: Callable[[], CorrelationOptions | None] = lambda: None
+        self,
+        call: Calling,
+        correlation: Callable[[], CorrelationOptions | None] = lambda: None,
+        later: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> None:
         self._call = call
         self._correlation = correlation
+        self._later = later
+        self.reads_later = later is not None
 
     @classmethod
     def of(cls, store: Store, correlation: CorrelationOptions | None = None) -> "StoreKeeping":
         """Keep in ``store``, one thread at a time."""
-        lock = Lock()
-
-        def call(function: Callable[[Store], _Answer]) -> _Answer:
-            with lock:
-                return function(store)
-
-        return cls(call, lambda: correlation)
+        return cls(one_at_a_time(store), lambda: correlation)
 
     def met(self, identities: Sequence[str]) -> dict[str, Kind | None]:
         return self._call(lambda store: store.met(identities))
@@ -108,7 +107,14 @@ class StoreKeeping:
 
     def commit(self, batch: Sequence[Prepared], note: MailboxNote) -> list[Outcome]:
         correlation = self._correlation()
-        return self._call(lambda store: bulk.commit(store, batch, note, correlation=correlation))
+
+        def committed(store: Store) -> list[Outcome]:
+            outcomes = bulk.commit(store, batch, note, correlation=correlation)
+            if self._later is not None and outcomes:
+                self._later(outcomes)
+            return outcomes
+
+        return self._call(committed)
 
     def settle(self, account: str, folder: str, uids: Sequence[str]) -> None:
         def settled(store: Store) -> None:
@@ -130,6 +136,8 @@ class StoreKeeping:
 
 class DryKeeping:
     """Keeps nothing: what would be stored is told. ``store`` is what is known so far; None is nothing."""
+
+    reads_later = False
 
     def __init__(self, store: Store | None) -> None:
         self._keeping = None if store is None else StoreKeeping.of(store)

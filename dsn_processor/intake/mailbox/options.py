@@ -180,7 +180,7 @@ class ImapOptions(AccountOptions):
     folders: tuple[str, ...] = ("INBOX",)
     poll_interval: Seconds = 300.0
     idle: bool = True
-    batch: int = 100
+    batch: int = 500
     since: str = ""
     after: Literal["flag", "keep", "move", "delete"] = "flag"
     flag: str = "$Processed"

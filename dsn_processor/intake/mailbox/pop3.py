@@ -7,36 +7,37 @@ and deletes what it fetched and committed itself, nothing that an earlier one di
 worth, no mail is deleted that was not read. What stays there is remembered by its unique-id, and not fetched again.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-from dsn_processor.errors import LoginRefusedError, MailboxError
+from dsn_processor.errors import MailboxError
 from dsn_processor.intake.mailbox.bell import Bell
+from dsn_processor.intake.mailbox.connected import Connected
 from dsn_processor.intake.mailbox.credentials import Credentials
 from dsn_processor.intake.mailbox.keeping import Keeping, Looked
+from dsn_processor.intake.mailbox.line import Line, Piece
 from dsn_processor.intake.mailbox.options import PopOptions
 from dsn_processor.intake.mailbox.popsession import Listed, PopSession, RefusedError
 from dsn_processor.intake.mailbox.supervising import Watching
-from dsn_processor.intake.mailbox.taking import Begun, Fetched, Taker
+from dsn_processor.intake.mailbox.taking import Fetched, Taken, Taker
 from dsn_processor.reading import Rules
 from dsn_processor.record.entries import MailboxMail, MailboxNote
 from dsn_processor.terms import MailboxTask
 from dsn_processor.workers import Readers
 
 _BATCH_OCTETS = 8_000_000
-_AHEAD = 2  # batches fetched and not yet committed, beyond those that workers read
 
 
-class _Piece(NamedTuple):
-    """Mails fetched together, as they are listed, and those that the server did not give."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece(Piece):
+    """``mails`` are ``listed`` so; ``failed`` the server did not give."""
 
-    listed: list[Listed]
-    mails: list[Fetched]
-    failed: list[MailboxMail]
+    mails: list[Fetched] = field(default_factory=list)
+    failed: list[MailboxMail] = field(default_factory=list)
+    listed: list[Listed] = field(default_factory=list)
 
 
-class PopMailbox:
+class PopMailbox(Connected[PopSession]):
     """One POP3 account; see Mailbox in keeping.py. A dry run reads all, and changes nothing in the mailbox."""
 
     def __init__(
@@ -50,6 +51,7 @@ class PopMailbox:
         watching: Watching,
         dry_run: bool = False,
     ) -> None:
+        super().__init__(lambda: PopSession(options), Credentials(options))
         self.options = options
         self.keeping = keeping
         self.readers = readers
@@ -58,34 +60,6 @@ class PopMailbox:
         self.deletes = options.after == "delete" and not dry_run
         task = None if self.deletes else MailboxTask.REMEMBER
         self.taker = Taker(options, keeping, readers, rules, task, left=MailboxTask.REMEMBER)
-        self._credentials = Credentials(options)
-        self._session: PopSession | None = None
-
-    def open(self) -> None:
-        self.close()
-        try:
-            self._connect()
-        except LoginRefusedError:
-            if not self._credentials.forget():
-                raise
-            self._connect()
-
-    def _connect(self) -> None:
-        session = self._session = PopSession(self.options)
-        try:
-            session.log_in(self._credentials)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-
-    def hang_up(self) -> None:
-        if session := self._session:
-            session.hang_up()
 
     def wait(self, seconds: float) -> None:
         self.bell.wait(seconds)
@@ -93,10 +67,9 @@ class PopMailbox:
     def look(self) -> Looked:
         if self._session is None:
             self.open()
-        assert self._session is not None
         try:
-            looked = _Look(self, self._session).look()
-            self._session.quit()
+            looked = _Look(self, self.session).look()
+            self.session.quit()
         finally:
             self.close()
         return looked
@@ -109,7 +82,6 @@ class _Look:
         self._mailbox = mailbox
         self._session = session
         self._name = mailbox.options.name
-        self._begun: deque[tuple[Begun, _Piece]] = deque()
         self._noted: dict[str, MailboxMail] = {}
         self._waiting = self._stored = self._left = 0
         self._problems: list[str] = []
@@ -130,28 +102,15 @@ class _Look:
         if new:
             self._waiting = len(new)
             self._mailbox.watching.found(name, len(new))
-            self._take(new)
+            # What was fetched is committed even where the connection breaks then; but nothing is deleted.
+            with Line(self._mailbox.taker, "", self._mailbox.readers.count, self._done) as line:
+                line.take(self._pieces(new))
         return Looked(self._stored, self._left, tuple(self._problems))
-
-    def _take(self, mails: Sequence[Listed]) -> None:
-        """What was fetched is committed even where the connection breaks then; but nothing is deleted."""
-        ahead = self._mailbox.readers.count + _AHEAD
-        try:
-            for piece in self._pieces(mails):
-                self._begun.append((self._mailbox.taker.begin("", piece.mails), piece))
-                while len(self._begun) > ahead:
-                    self._finish(delete=True)
-        except MailboxError:
-            while self._begun:
-                self._finish(delete=False)
-            raise
-        while self._begun:
-            self._finish(delete=True)
 
     def _pieces(self, mails: Sequence[Listed]) -> Iterator[_Piece]:
         """Fetch mails, some at a time."""
         options = self._mailbox.options
-        piece, octets = _Piece([], [], []), 0
+        piece, octets = _Piece(), 0
         for mail in mails:
             if self._mailbox.bell.stopped():
                 break
@@ -167,7 +126,7 @@ class _Look:
             octets += min(mail.size, options.size_limit)
             if len(piece.mails) + len(piece.failed) >= options.batch or octets >= _BATCH_OCTETS:
                 yield piece
-                piece, octets = _Piece([], [], []), 0
+                piece, octets = _Piece(), 0
         if piece.mails or piece.failed:
             yield piece
 
@@ -185,11 +144,10 @@ class _Look:
         before = self._noted.get(mail.uid)
         return MailboxMail(mail.uid, MailboxTask.FETCH, attempts=(before.attempts if before else 0) + 1)
 
-    def _finish(self, *, delete: bool) -> None:
-        begun, piece = self._begun.popleft()
+    def _done(self, piece: _Piece, taken: Taken, connected: bool) -> None:
+        """A piece is committed: delete its mails where that is to be done, and tell."""
         mailbox = self._mailbox
-        taken = mailbox.taker.finish(begun, None, piece.failed)
-        if delete and mailbox.deletes:
+        if connected and mailbox.deletes:
             kept = {mail.uid for mail in taken.file}
             self._delete([mail for mail in piece.listed if mail.uid not in kept])
         self._stored += sum(not outcome.duplicate for outcome in taken.outcomes)

@@ -1,5 +1,6 @@
 """A connection to an IMAP account: logged in, bounded in what it takes, its errors told in words."""
 
+import re
 import select
 import socket
 import ssl
@@ -11,19 +12,21 @@ from typing import Any, NamedTuple
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, IMAPClientReadOnlyError, ProtocolError
+from imapclient.response_parser import parse_fetch_response
 
 from dsn_processor.errors import LoginRefusedError, MailboxError
 from dsn_processor.intake.mailbox.credentials import Credentials, tls_context
+from dsn_processor.intake.mailbox.numbers import CHUNK, set_of
 from dsn_processor.intake.mailbox.options import ImapOptions
 from dsn_processor.intake.mailbox.wire import Wire
 
 _LINE = 1_000  # octets that a response says beside a mail
+_FLAGGED = 20 * CHUNK + 1_000  # lines that a command to flag mails may bring
 _LEAST = 200_000  # octets that any command may bring: a folder may have many flags, and others may change them meanwhile
 _FOUND = 11  # octets of a number that SEARCH finds
 _MOST_FOUND = 2_000_000  # mails that are told of at a time
 _SLOWEST = 20_000  # octets a second
-#: Mails named in one command: 8,000 octets at most (RFC 7162 section 4).
-CHUNK = 500
+_USUAL = re.compile(rb"\d+ \(UID (\d{1,10}) BODY\[\] \{\d+\}")  # of a mail, before its octets
 # What says that the login is not to blame (RFC 5530 section 3).
 _PASSING = ("[UNAVAILABLE]", "[INUSE]", "[SERVERBUG]", "[CONTACTADMIN]", "[LIMIT]")
 
@@ -199,8 +202,9 @@ class Session:
 
     def bodies(self, uids: Sequence[int], size: int) -> dict[int, bytes]:
         """Whole mails, unread as before. ``size`` is what they have together; some servers tell it a little wrong."""
-        found = self._fetch(uids, "BODY.PEEK[]", 2 * size + len(uids) * _LINE)
-        return {uid: one[b"BODY[]"] for uid, one in found.items() if isinstance(one.get(b"BODY[]"), bytes)}
+        with self._told("fetch"):
+            self._allow(2 * size + len(uids) * _LINE, lines=20 * len(uids) + 1_000)
+            return self._fetch_bodies(uids)
 
     def head(self, uid: int, octets: int) -> bytes | None:
         """The first octets of a mail; None where it has gone."""
@@ -214,14 +218,38 @@ class Session:
             found: dict[int, dict[bytes, Any]] = self._client.fetch(uids, [what])
             return found
 
-    # ---- writing
+    def _fetch_bodies(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """As the client does it, but for the usual answer, which needs no parser: a line, the mail, a bracket."""
+        wire = self._wire
+        tag = wire._command("UID", "FETCH", set_of(uids), "(BODY.PEEK[])")  # noqa: SLF001
+        kind, data = wire._command_complete("FETCH", tag)  # noqa: SLF001
+        self._client._checkok("fetch", kind, data)  # noqa: SLF001
+        kind, data = wire._untagged_response(kind, data, "FETCH")  # noqa: SLF001
+        found, others = {}, []
+        waiting = iter(data)
+        for one in waiting:
+            usual = isinstance(one, tuple) and _USUAL.fullmatch(one[0])
+            if not usual:
+                others.append(one)
+            elif (behind := next(waiting, None)) == b")":
+                found[int(usual[1])] = one[1]
+            else:
+                others += [one, behind]
+        if others and others != [None]:
+            for uid, one in parse_fetch_response(others).items():
+                if isinstance(one.get(b"BODY[]"), bytes):
+                    found[uid] = one[b"BODY[]"]
+        asked = set(uids)
+        return {uid: body for uid, body in found.items() if uid in asked}
 
-    def flag(self, uids: Sequence[int], flag: str) -> None:
+    # ---- writing: uids are a set of them, as numbers.py makes it
+
+    def flag(self, uids: str, flag: str) -> None:
         with self._told(f"flag {flag}"):
-            self._allow(lines=20 * len(uids) + 1_000)
+            self._allow(lines=_FLAGGED)
             self._client.add_flags(uids, [flag], silent=True)
 
-    def move(self, uids: Sequence[int], folder: str) -> None:
+    def move(self, uids: str, folder: str) -> None:
         """Move mails. Where the server can neither move nor expunge single mails, copies are made, and the mails stay."""
         with self._told(f"move to {folder}"):
             if "MOVE" in self.capabilities:
@@ -231,16 +259,16 @@ class Session:
             if self.expunges:
                 self._delete(uids)
 
-    def delete(self, uids: Sequence[int]) -> None:
+    def delete(self, uids: str) -> None:
         """Delete mails, these alone; where the server can expunge all or nothing, they are marked as deleted."""
         with self._told("delete"):
             self._delete(uids)
 
-    def _delete(self, uids: Sequence[int]) -> None:
-        self._allow(lines=20 * len(uids) + 1_000)
+    def _delete(self, uids: str) -> None:
+        self._allow(lines=_FLAGGED)
         self._client.add_flags(uids, ["\\Deleted"], silent=True)
         if self.expunges:
-            self._allow(lines=20 * len(uids) + 1_000)
+            self._allow(lines=_FLAGGED)
             self._client.uid_expunge(uids)
 
     def _into(self, folder: str, move: Callable[[], Any]) -> None:

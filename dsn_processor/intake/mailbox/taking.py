@@ -2,6 +2,8 @@
 
 A mail is committed together with what is still to be done about it in the mailbox. Only then is it flagged, moved or
 deleted there; a run that ends in between has the next one do it.
+
+What says that it is a report need not be read to be told from people's mail: it is committed at once, and read later.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +13,10 @@ from typing import NamedTuple
 
 from dsn_processor.bulk import Prepared
 from dsn_processor.facts import InboundMessage
+from dsn_processor.intake.mailbox.heads import envelope_of, head_of, says_report
 from dsn_processor.intake.mailbox.keeping import Keeping
-from dsn_processor.intake.mailbox.options import AccountOptions
-from dsn_processor.intake.mailbox.recipients import envelope_of
+from dsn_processor.intake.mailbox.numbers import in_sets
+from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions
 from dsn_processor.parse.identity import identity
 from dsn_processor.pipeline import Outcome, Unread, new_message
 from dsn_processor.reading import Rules
@@ -68,24 +71,33 @@ class Taker:
         self._rules = rules
         self._task = task
         self._left = left
+        self._later = keeping.reads_later and not (
+            isinstance(options, ImapOptions) and options.unparsed_folder
+        )
 
     def begin(self, folder: str, mails: Sequence[Fetched]) -> Begun:
-        """Have mails read, those that nobody has met before."""
+        """Have mails read, those that nobody has met before and that cannot be read later."""
         now = datetime.now(UTC)
         keys = [identity(mail.raw) for mail in mails]
         known = self._keeping.met(keys)
-        batch = []
+        batch: list[Unread | Prepared] = []
         for mail, key in zip(mails, keys, strict=True):
-            source = (
-                f"imap:{self._options.name}/{folder}#{mail.uid}"
-                if folder
-                else f"pop3:{self._options.name}#{mail.uid}"
-            )
-            envelope = envelope_of(mail.raw, self._options.recipient_headers)
-            unread = Unread(InboundMessage(mail.raw, source, envelope, mail.truncated), key, now)
-            batch.append(Prepared(new_message(unread, packed=b""), None) if key in known else unread)
+            head = head_of(mail.raw)
+            envelope = envelope_of(head, self._options.recipient_headers)
+            message = InboundMessage(mail.raw, self._source(folder, mail.uid), envelope, mail.truncated)
+            unread = Unread(message, key, now)
+            if key in known:
+                batch.append(Prepared(new_message(unread, packed=b""), None))
+            elif self._later and (self._options.others != "leave" or says_report(head)):
+                batch.append(Prepared(new_message(unread), None))
+            else:
+                batch.append(unread)
         reading = self._readers.read(Batch(batch, self._rules()))
         return Begun(folder, tuple(mail.uid for mail in mails), known, reading)
+
+    def _source(self, folder: str, uid: str) -> str:
+        name = self._options.name
+        return f"imap:{name}/{folder}#{uid}" if folder else f"pop3:{name}#{uid}"
 
     def finish(
         self, begun: Begun, position: MailboxPosition | None, failed: Sequence[MailboxMail] = ()
@@ -105,6 +117,8 @@ class Taker:
             stored.append(prepared)
             if self._task is not None:
                 mails.append(MailboxMail(uid, self._task, unparsed=kind in {Kind.UNPARSED, None}))
+        if begun.folder:
+            mails = in_sets(mails)
         note = MailboxNote(
             self._options.name,
             begun.folder,

@@ -98,6 +98,9 @@ class Wire(imaplib.IMAP4):
             raise self.abort("it sent more than the answer to STARTTLS")
         return answer
 
+    def _log(self, line: object) -> None:
+        """The last lines are not kept in words, as imaplib does: there are passwords in them, and it takes long."""
+
     def hang_up(self) -> None:
         """Close at once, whatever is going on: another thread may be reading. Safe to call from any thread."""
         with suppress(OSError):
