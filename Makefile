@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check format bench soak rules schema pins clean
+.PHONY: demo test check format bench soak rules tables schema pins clean
 
 demo: $(VENV)/.dev
 	@rm -f demo.db demo.db-wal demo.db-shm
@@ -31,11 +31,14 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak.py
 
-# Generated files: the compiled rules, the list of them in docs/rules, and the published JSON Schema. A test fails while
-# they are stale.
+# Generated files: the compiled rules, the list of them in docs/rules, the tables, and the published JSON Schema. A test
+# fails while they are stale.
 rules: $(VENV)/.dev
 	$(BIN)/python -m dsn_processor.classify.compile
 	$(BIN)/python -m dsn_processor.teach.catalogue docs/rules
+
+tables: $(VENV)/.dev
+	$(BIN)/python -m dsn_processor.record.compile
 
 schema:
 	cp dsn_processor/schemas/parse.schema.json docs/parse.schema.json

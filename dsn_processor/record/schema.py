@@ -11,6 +11,7 @@ from dsn_processor.errors import StoreError
 HEAD = "0005"
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+NEWEST = Path(__file__).with_name("newest.sql")  #: a new database; compile.py makes it of the migrations
 
 
 def version(connection: Connection, name: str) -> str | None:
@@ -27,19 +28,30 @@ def version(connection: Connection, name: str) -> str | None:
 
 def bring_up_to_date(connection: Connection, found: str | None, name: str) -> None:
     """Apply the migrations missing after ``found``, all or none. Raises StoreError on a newer database."""
-    if found == HEAD:
-        return
-    # Alembic takes as long to import as all else here: only a new or an old database needs it.
-    from alembic import command  # noqa: PLC0415
+    if found is None:
+        _make(connection)
+    elif found != HEAD:
+        check_known(found, name)
+        migrate(connection)
+
+
+def _make(connection: Connection) -> None:
+    """What all migrations make of nothing, without Alembic: that takes as long to load as all else here."""
+    with connection.begin():
+        for statement in NEWEST.read_text("utf-8").split(";\n"):
+            connection.exec_driver_sql(statement)
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Apply the migrations up to this one."""
+    from alembic import command  # noqa: PLC0415  only an old database needs it
     from alembic.config import Config  # noqa: PLC0415
 
-    if found is not None:
-        check_known(found, name)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     with connection.begin():
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def check_readable(found: str | None, name: str) -> None:

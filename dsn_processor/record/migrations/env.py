@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from dsn_processor.record.tables import metadata
+from dsn_processor.record.models import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
