@@ -65,43 +65,69 @@ def fault_name(error: Exception) -> str:
     return next((name for name, kind in _FAULTS.items() if type(error) is kind), "store")
 
 
-class Handover:
-    """A connection to the running server, for any thread. Every method raises StoreError where the server cannot do it or has gone."""
+def _connection(database: Path) -> socket.socket | None:
+    """A connection to the server that holds the database; None where there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    connection.settimeout(_ANSWER_SECONDS)
+    try:
+        with short_name(control_path(database)) as name:
+            connection.connect(name)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        connection.close()
+        return None
+    except OSError as error:
+        connection.close()
+        raise StoreError(f"{database}: the running server cannot be reached: {error.strerror}") from None
+    return connection
 
-    def __init__(self, connection: socket.socket, name: str) -> None:
-        self._connection = connection
-        self._file = connection.makefile("rb")
+
+class Handover:
+    """A connection to the running server, for any thread. Every method raises StoreError where the server cannot do it or has gone.
+    What is asked after it went is asked of the one that has taken its place.
+    """
+
+    def __init__(self, database: Path, connection: socket.socket) -> None:
+        self._database = database
         self._turn = Lock()
-        self.name = name
+        self.name = str(database)
+        self._use(connection)
 
     @classmethod
     def connect(cls, database: Path) -> Self | None:
         """Connect to the server that holds the database; None where there is none. Raises StoreError where it is of
         another version.
         """
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        connection.settimeout(_ANSWER_SECONDS)
-        try:
-            with short_name(control_path(database)) as name:
-                connection.connect(name)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            connection.close()
+        connection = _connection(database)
+        if connection is None:
             return None
-        except OSError as error:
-            connection.close()
-            raise StoreError(f"{database}: the running server cannot be reached: {error.strerror}") from None
-        server = cls(connection, str(database))
+        server = cls(database, connection)
         try:
-            version = server.state()["version"]
+            server._check_version()
         except StoreError:
             server.close()
             raise
-        if version != __version__:
-            server.close()
-            raise StoreError(
-                f"{database}: the running server is version {version}, this {__version__}: restart it"
-            )
         return server
+
+    def _use(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._file = connection.makefile("rb")
+        self._gone = False
+
+    def _check_version(self) -> None:
+        version = self._answer({"ask": "state"}, b"")["version"]
+        if version != __version__:
+            self._gone = True
+            raise StoreError(
+                f"{self.name}: the running server is version {version}, this {__version__}: restart it"
+            )
+
+    def _connect_again(self) -> None:
+        self.close()
+        connection = _connection(self._database)
+        if connection is None:
+            raise StoreError(f"{self.name}: the server that held it has gone: start it, or run this again")
+        self._use(connection)
+        self._check_version()
 
     def state(self) -> dict[str, Any]:
         """How the server does."""
@@ -206,6 +232,8 @@ class Handover:
 
     def _ask(self, header: dict[str, Any], body: bytes = b"") -> dict[str, Any]:
         with self._turn:
+            if self._gone:
+                self._connect_again()
             return self._answer(header, body)
 
     def _answer(self, header: dict[str, Any], body: bytes) -> dict[str, Any]:
@@ -216,6 +244,7 @@ class Handover:
                 raise ConnectionResetError("it closed the connection")
             answer: dict[str, Any] = json.loads(self._file.read(LENGTHS.unpack(lengths)[0]))
         except (OSError, ValueError) as error:
+            self._gone = True
             raise StoreError(f"{self.name}: the running server went away ({error}): run this again") from None
         if "error" in answer and "fault" in answer:
             raise _FAULTS.get(answer["fault"], DsnProcessorError)(answer["error"])

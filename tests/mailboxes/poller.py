@@ -65,8 +65,7 @@ class Poller:
         path.write_text(f'database = "sqlite:///{self.database}"\n' + "\n".join(accounts))
 
     def __enter__(self) -> Self:
-        self.start()
-        return self
+        return self if self.running else self.start()
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
@@ -87,11 +86,11 @@ class Poller:
             check=False,
         )
 
-    def start(self) -> Self:
+    def start(self, *options: str) -> Self:
         """Poll until it is ended."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "poll"],
+                [*COMMAND, "poll", *options],
                 cwd=self.folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,

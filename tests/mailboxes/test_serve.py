@@ -103,13 +103,26 @@ def test_a_poll_hands_over_to_the_server_that_runs(dovecot, user, fetch, tmp_pat
     dovecot.put(f"{user}b", map(report, range(3)))
     other = tmp_path / "other"
     other.mkdir()
-    poller = Poller(other, account(dovecot, f"{user}b", after="move", processed_folder="Done"))
+    poller = Poller(
+        other, account(dovecot, f"{user}b", after="move", processed_folder="Done", poll_interval=1)
+    )
     ran = poller.once("--db", f"sqlite:///{serve.database}")
     assert ran.returncode == 0, ran.stderr
     assert faults(serve.database, 3) == []
     assert dovecot.count(f"{user}b", "Done") == 3
     again = poller.once("--db", f"sqlite:///{serve.database}")
     assert again.stdout.startswith("0 mails")
+    poller.database = serve.database
+    with poller.start("--db", f"sqlite:///{serve.database}"):
+        dovecot.put(f"{user}b", [report(3)])
+        poller.wait_stored(4)
+        assert serve.stop() == 0
+        dovecot.put(f"{user}b", [report(4)])
+        poller.wait_said("went away")
+        serve.start()
+        poller.wait_stored(5)
+        assert poller.stop() == 0
+    assert faults(serve.database, 5) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -25,6 +25,7 @@ class PopServer:
         self.asked = []
         self.misbehave = {}
         self.capabilities = ["TOP", "USER", "UIDL"] + (["STLS"] if tls else [])
+        self.password = PASSWORD
         self.token = token
         if token:
             self.capabilities.append("SASL PLAIN XOAUTH2 OAUTHBEARER")
@@ -140,6 +141,10 @@ class _Talk:
     def do_auth(self, rest):
         self.send(b"+ \r\n")
         said = base64.b64decode(self.file.readline())
+        if rest == "PLAIN":
+            right = said == f"\0{USER}\0{self.server.password}".encode()
+            self.send(b"+OK\r\n" if right else b"-ERR [AUTH] wrong\r\n")
+            return
         if self.server.token.encode() in said.split(b"auth=Bearer ")[1]:
             self.send(b"+OK\r\n")
             return
@@ -164,6 +169,12 @@ class _Talk:
         if lines and not lines[-1]:
             lines.pop()
         self.multi(b"." + line if line.startswith(b".") else line for line in lines)
+
+    def do_top(self, rest):
+        number, lines = map(int, rest.split())
+        head, _, body = dict(self.mails)[number][1].partition(b"\r\n\r\n")
+        shown = [*head.split(b"\r\n"), b"", *body.removesuffix(b"\r\n").split(b"\r\n")[:lines]]
+        self.multi(b"." + line if line.startswith(b".") else line for line in shown)
 
     def do_dele(self, rest):
         self.deleted.add(int(rest))

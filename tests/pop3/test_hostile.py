@@ -60,6 +60,7 @@ def test_a_line_without_an_end_is_not_held_in_memory(kept, mailbox):
         return "answered"
 
     with PopServer(bounces(1)) as server:
+        server.capabilities.remove("TOP")
         server.misbehave = {
             "RETR": sends,
             "LIST": lambda talk: talk.send(b"+OK\r\n1 %d\r\n.\r\n" % size) or "answered",

@@ -152,9 +152,12 @@ def test_mail_that_is_no_report_is_taken_where_that_is_wanted(kept, mailbox):
         assert kept.store.stats().mails == 1
 
 
-def test_of_a_large_mail_the_head_is_kept(kept, mailbox):
+@pytest.mark.parametrize("top", [True, False])
+def test_of_a_large_mail_the_head_is_kept(kept, mailbox, top):
     raw = bounce("t0", 300_000).raw
     with PopServer([("big", raw), ("small", bounce("t1").raw)]) as server:
+        if not top:
+            server.misbehave = {"TOP": lambda talk: talk.send(b"-ERR no\r\n") or "answered"}
         box = mailbox(server, size_limit=100_000, after="delete")
         assert box.look().taken == 2
         assert server.mails == []
@@ -163,6 +166,17 @@ def test_of_a_large_mail_the_head_is_kept(kept, mailbox):
             (100_000, True),
             (len(bounce("t1").raw), False),
         ]
+        assert kept.store.raw(1) == raw[:100_000]
+        assert server.count("RETR") == (1 if top else 2)
+
+
+def test_a_mail_that_is_smaller_than_it_was_said_to_be_is_whole(kept, mailbox):
+    raw = bounce("t0").raw
+    with PopServer([("a", raw)]) as server:
+        server.misbehave = {"LIST": lambda talk: talk.multi([b"1 9000000"]) or "answered"}
+        assert mailbox(server, size_limit=100_000).look().taken == 1
+        assert (server.count("TOP"), kept.store.raw(1)) == (1, raw)
+        assert not kept.store.message(1).truncated
 
 
 def test_long_lines_dots_and_odd_ends_come_as_they_are(kept, mailbox):
@@ -237,6 +251,27 @@ def test_what_a_refused_login_means(mailbox, text, refused):
         with pytest.raises(MailboxError) as caught:
             mailbox(server).open()
     assert isinstance(caught.value, LoginRefusedError) is refused
+
+
+@pytest.mark.parametrize("password", [PASSWORD, " geheim, schön "])
+def test_the_password_goes_by_sasl_where_that_is_offered(kept, mailbox, password):
+    with PopServer(bounces(1)) as server:
+        server.capabilities.append("SASL PLAIN LOGIN")
+        server.password = password
+        assert mailbox(server, password=password).look().taken == 1
+        assert not [line for line in server.asked if line.startswith(("USER", "PASS"))]
+        server.password = "another"
+        with pytest.raises(LoginRefusedError, match=r"refuses the login of user@example.com: .AUTH. wrong"):
+            mailbox(server, password=password).open()
+        server.misbehave = {"AUTH": _echo}
+        with pytest.raises(LoginRefusedError, match=r"not \*\*\*$"):
+            mailbox(server, password=password).open()
+
+
+def _echo(talk):
+    talk.send(b"+ \r\n")
+    talk.send(b"-ERR not " + talk.file.readline())
+    return "answered"
 
 
 def test_the_password_is_in_no_error(mailbox):

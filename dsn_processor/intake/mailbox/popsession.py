@@ -27,6 +27,9 @@ _MOST_MAILS = 300_000  # that are told of at a time
 _LARGEST = 1_000_000_000  # octets of a mail, whatever LIST said
 _LISTED = 100  # octets of a line of a list: a number and a size, or a unique-id of 70 characters
 _SPARE = 1_000_000  # octets that a mail may have beyond what LIST said: servers count line ends in ways of their own
+_SHORT_LINE = (
+    40  # octets of a line of a large mail, at least and on the average: most are encoded, and have 76
+)
 _SLOWEST = 20_000  # octets a second
 _SHOWN = 300
 _NUMBER = re.compile(rb"[0-9]{1,9}")
@@ -154,7 +157,8 @@ class PopSession:
         """Connect, in private where the options say so. Nothing of the account has been sent then."""
         self._options = options
         self._where = f"{options.host}:{options.port_in_use}"
-        self._secret = ""
+        self._secret = self._encoded = ""
+        self._has_top = False
         context = None if options.tls == "none" else tls_context(options)
         with self._told("connect"):
             self._wire = Wire(
@@ -194,6 +198,7 @@ class PopSession:
     def log_in(self, credentials: Credentials) -> None:
         """Raises LoginRefusedError where the server does not take the password or token."""
         offered = self._capabilities()
+        self._has_top = "TOP" in offered
         said = ""
         with self._told("log in"):
             try:
@@ -201,10 +206,7 @@ class PopSession:
                     said = self._exchange(credentials, offered)
                 else:
                     self._secret = credentials.password()
-                    self._allow()
-                    self._wire.command(f"USER {self._options.username}")
-                    self._allow()
-                    self._wire.command(f"PASS {self._secret}")
+                    self._give_password(self._options.username, plain="PLAIN" in offered.get("SASL", []))
             except poplib.error_proto as error:
                 if not _is_no(error):
                     raise
@@ -214,6 +216,20 @@ class PopSession:
                 said = text
         if said:
             raise LoginRefusedError(f"{self._where} refuses the login of {self._options.username}: {said}")
+
+    def _give_password(self, user: str, *, plain: bool) -> None:
+        """By SASL (RFC 4616, RFC 5034) where that is offered: USER and PASS have no room for blanks or beyond ASCII."""
+        self._allow()
+        if plain:
+            self._wire.command("AUTH PLAIN")
+            self._allow()
+            words = base64.b64encode(f"\0{user}\0{self._secret}".encode())
+            self._encoded = words.decode()
+            self._wire.answer(words)
+            return
+        self._wire.command(f"USER {user}")
+        self._allow()
+        self._wire.command(f"PASS {self._secret}")
 
     def _exchange(self, credentials: Credentials, offered: dict[str, list[str]]) -> str:
         """Log in by token (RFC 5034); returns what the server found wrong with it."""
@@ -255,15 +271,32 @@ class PopSession:
         return int(words[0]), words[1]
 
     def fetch(self, mail: Listed, limit: int) -> tuple[bytes, bool]:
-        """The mail, or its first ``limit`` octets, and whether it was cut. The rest of it comes, and is not kept."""
+        """The mail, or its first ``limit`` octets, and whether it was cut. Of a larger one no more is asked for than that
+        takes, where the server can tell the top of a mail; else the rest of it comes, and is not kept.
+        """
+        if mail.size > limit and self._has_top:
+            lines = limit // _SHORT_LINE
+            with suppress(RefusedError):
+                kept, body = self._kept(f"TOP {mail.number} {lines}", mail, limit)
+                return kept[:limit], len(kept) > limit or body >= lines
+        kept, _ = self._kept(f"RETR {mail.number}", mail, limit)
+        return kept[:limit], len(kept) > limit
+
+    def _kept(self, command: str, mail: Listed, limit: int) -> tuple[bytes, int]:
+        """A little more than the first ``limit`` octets of what comes, and how many lines come behind the header."""
         kept = bytearray()
+        body = -1
         octets = min(mail.size + mail.size // 10, _LARGEST) + _SPARE
         with self._told(f"fetch mail {mail.uid}"):
             self._allow(octets)
-            for line in self._wire.lines(f"RETR {mail.number}"):
+            for line in self._wire.lines(command):
                 if len(kept) <= limit:
                     kept += line
-        return bytes(kept[:limit]), len(kept) > limit
+                if body >= 0:
+                    body += line.endswith(b"\n")
+                elif line in {b"\r\n", b"\n"}:
+                    body = 0
+        return bytes(kept), body
 
     # ---- writing
 
@@ -324,6 +357,6 @@ class PopSession:
         """What a stranger said, short, and without what we sent in confidence."""
         said = error.args[0] if isinstance(error, Exception) and error.args else error
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        if self._secret:
-            text = text.replace(self._secret, "***")
+        for secret in filter(None, (self._encoded, self._secret)):
+            text = text.replace(secret, "***")
         return safe(" ".join(text.removeprefix("-ERR").split())[:_SHOWN]) or "no, without a reason"
