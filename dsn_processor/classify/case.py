@@ -134,8 +134,12 @@ class Case:
                 or any(code in rule.status for code in self.further_codes())
             )
             and (not rule.provider or rule.provider in named or rule.provider in self.providers())
-            and not (recipient.smtp_command in _BEFORE_RCPT and rule.reason in _ABOUT_RECIPIENT)
+            and not self.is_too_early(rule.reason)
         )
+
+    def is_too_early(self, reason: Reason) -> bool:
+        """``reason`` is about a recipient, and none was named yet."""
+        return self.recipient.smtp_command in _BEFORE_RCPT and reason in _ABOUT_RECIPIENT
 
     def providers(self) -> frozenset[str]:
         """Who may speak here: whom the hosts and the recipient's domain belong to."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import ahocorasick
 
 from dsn_processor.classify.block import BlockLists
-from dsn_processor.classify.rules import ANYBODY, Provider, Rule, Tables, load, weight
+from dsn_processor.classify.guess import Guesses
+from dsn_processor.classify.rules import ANYBODY, Guess, Provider, Rule, Tables, load, weight
 from dsn_processor.patterns import pattern
 
 #: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
@@ -110,6 +111,7 @@ class RuleBook:
         self._strongest_known = lru_cache(maxsize=SCANS)(self._strongest)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
         self._block_lists: BlockLists | None = None
+        self._guesses = Guesses(tables)
 
     def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
         return RuleBook, (self.tables,)  # another process builds its own automaton
@@ -141,6 +143,12 @@ class RuleBook:
         if self._block_lists is None:
             self._block_lists = BlockLists(self.tables.lists)
         return self._block_lists
+
+    def guess(self, line: str, *, alone: bool = False) -> Guess | None:
+        """What a text that is ``spaced`` probably means; None where nothing tells, or where ``alone`` is asked for and
+        it may mean several things.
+        """
+        return self._guesses.of(_fold_line(line), alone)
 
     def scan(self, text: str) -> Scan:
         """All rules whose words stand in ``text``, which is folded first. A fragment begins at the begin of a word."""

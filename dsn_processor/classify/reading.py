@@ -14,6 +14,8 @@ from dsn_processor.classify.rules import (
     STRENGTHS,
     BlockList,
     CodeMeaning,
+    Guess,
+    GuessRow,
     Provider,
     Row,
     Rule,
@@ -23,7 +25,7 @@ from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action, BounceType, Reason
 
 _T = TypeVar("_T")
-_TOP = frozenset({"rule", "provider", "status", "reply", "exit", "category", "list"})
+_TOP = frozenset({"rule", "provider", "status", "reply", "exit", "category", "list", "guess", "words"})
 
 
 #: What an operator's own file may hold: codes and lists are the package's.
@@ -106,6 +108,29 @@ def read_lists(data: bytes, name: str) -> tuple[BlockList, ...]:
     return tuple(found)
 
 
+def read_guesses(data: bytes, name: str) -> tuple[tuple[GuessRow, ...], dict[str, tuple[str, ...]]]:
+    """The ``[[guess]]`` rows in their order, and the lists of words that they name."""
+    tables = _tables(data, name, "guess")
+    lists = _Row(tomllib.loads(data.decode()).get("words", {}), f"{name}: words")
+    words = {key: lists.strings(key) for key in lists.names()}
+    found = []
+    for table in tables:
+        row = _Row(table, f"{name}: guess {table.get('id')}")
+        groups = tuple(row.words(one, words) for one in row.take("words", list, []))
+        guess = Guess(
+            row.string("id"),
+            row.reason(),
+            groups,
+            row.words(row.take("unless", list, []), words),
+            row.number("confidence", 0.6),
+        )
+        found.append(GuessRow(guess, row.samples("seen"), row.samples("not_seen"), row.place))
+        row.done()
+        if not groups or not found[-1].seen:
+            row.fail("needs words = [[...], ...] and a sample in seen = [...]")
+    return tuple(found), words
+
+
 def read_codes(data: bytes, name: str) -> dict[str, CodeMeaning]:
     """The code tables. A ``[[status]]`` row says what its code means in class 4 and in class 5."""
     codes: dict[str, CodeMeaning] = {}
@@ -185,6 +210,17 @@ class _Row:
             self.fail(f"{key} = {value!r} must be text, or a list of texts")
         return tuple(values)
 
+    def names(self) -> tuple[str, ...]:
+        """The keys not taken yet."""
+        return tuple(self._left)
+
+    def words(self, given: list[str], lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """One group of a guess's words, which may name ``lists``."""
+        for word in given:
+            if word.startswith("$") and word[1:] not in lists:
+                self.fail(f"{word!r} names no list of [words]; {did_you_mean(word[1:], lists)}")
+        return tuple(given)
+
     def fragments(self, key: str) -> tuple[str, ...]:
         values = self.strings(key)
         for value in values:
@@ -239,7 +275,7 @@ class _Row:
         if unknown := set(rule.command) - COMMANDS:
             self.fail(f"command {min(unknown)!r} is unknown; known are: {', '.join(sorted(COMMANDS))}")
         found = Row(
-            rule, self._samples("seen"), self._samples("not_seen"), self.take("source", str), self.place
+            rule, self.samples("seen"), self.samples("not_seen"), self.take("source", str), self.place
         )
         self.done()
         if not found.seen:
@@ -260,7 +296,7 @@ class _Row:
             self.fail(f"{key} = {value!r} is not a code")
             raise
 
-    def _samples(self, key: str) -> tuple[str | dict[str, Any], ...]:
+    def samples(self, key: str) -> tuple[str | dict[str, Any], ...]:
         samples = self.take(key, list, [])
         for sample in samples:
             fields = sample if isinstance(sample, dict) else {"reply": sample}

@@ -16,7 +16,8 @@ FOLDER = __file__.rpartition("/")[0] + "/tables"  # without pathlib, which would
 RULE_FILES = ("providers.toml", "texts.toml", "languages.toml")
 CODE_FILE = "status.toml"
 LIST_FILE = "lists.toml"
-FILES = (*RULE_FILES, CODE_FILE, LIST_FILE)
+GUESS_FILE = "guesses.toml"
+FILES = (*RULE_FILES, CODE_FILE, LIST_FILE, GUESS_FILE)
 COMPILED = f"{FOLDER}/compiled.json"
 
 OPERATOR, PROVIDER, ANYBODY = range(3)
@@ -91,6 +92,27 @@ class BlockList(NamedTuple):
     lists: str = "ip"
 
 
+class Guess(NamedTuple):
+    """What a sentence probably means that holds a word of each group of ``words`` and none of ``unless``. "$name" stands
+    for the words of that list in ``Tables.words``.
+    """
+
+    id: str
+    reason: Reason
+    words: tuple[tuple[str, ...], ...]
+    unless: tuple[str, ...] = ()
+    confidence: float = 0.6
+
+
+class GuessRow(NamedTuple):
+    """A guess with its samples, and its ``place``."""
+
+    guess: Guess
+    seen: tuple[str | dict[str, Any], ...]
+    not_seen: tuple[str | dict[str, Any], ...]
+    place: str
+
+
 class Tables(NamedTuple):
     """Everything the classifier knows. ``codes`` is keyed "status:5.1.1", "reply:550", "exit:67", "category:x"."""
 
@@ -98,6 +120,8 @@ class Tables(NamedTuple):
     providers: tuple[Provider, ...]
     codes: Mapping[str, CodeMeaning]
     lists: tuple[BlockList, ...]
+    guesses: tuple[Guess, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = {}
     in_order: bool = False  #: the rules stand in the order of their weight
 
 
@@ -149,6 +173,11 @@ def read_compiled(fresh: str) -> Tables | None:
             for code, (reason, sure, kind) in found["codes"].items()
         },
         lists=tuple(BlockList(name, tuple(zones), lists) for name, zones, lists in found["lists"]),
+        guesses=tuple(
+            Guess(name, reasons[reason], tuple(map(tuple, words)), tuple(unless), sure)
+            for name, reason, words, unless, sure in found["guesses"]
+        ),
+        words={name: tuple(words) for name, words in found["words"].items()},
         in_order=True,
     )
 
@@ -176,14 +205,23 @@ def digest(sources: Iterable[bytes]) -> str:
 def parse_tables(sources: Iterable[bytes]) -> Tables:
     """Parse the package's TOML files, given in the order of ``FILES``. Raises RulesError (errors.py)."""
     # Only a reader of TOML needs these; the compiled tables do not.
-    from dsn_processor.classify.reading import read_codes, read_lists, read_providers, read_rows  # noqa: PLC0415
+    from dsn_processor.classify.reading import (  # noqa: PLC0415
+        read_codes,
+        read_guesses,
+        read_lists,
+        read_providers,
+        read_rows,
+    )
 
     files = dict(zip(FILES, sources, strict=True))
     rules = [row.rule for name in RULE_FILES for row in read_rows(files[name], name)]
+    guesses, words = read_guesses(files[GUESS_FILE], GUESS_FILE)
     return Tables(
         rules=tuple(sorted(rules, key=weight)),
         providers=read_providers(files[RULE_FILES[0]], RULE_FILES[0]),
         codes=read_codes(files[CODE_FILE], CODE_FILE),
         lists=read_lists(files[LIST_FILE], LIST_FILE),
+        guesses=tuple(row.guess for row in guesses),
+        words=words,
         in_order=True,
     )

@@ -117,6 +117,24 @@ def _category(case: Case) -> Iterator[Candidate]:
     yield from _present(case.by_code("bounce category", "category", category, "bounce_category"))
 
 
+def _guess(case: Case) -> Iterator[Candidate]:
+    """What an unknown wording probably means; the report's own text only where there is no diagnostic."""
+    source = "diagnostic_code" if case.diagnostic else "text"
+    line = case.line(source)
+    guess = case.book.guess(line, alone=not case.diagnostic) if line else None
+    if not guess or case.is_too_early(guess.reason):
+        return
+    if all(
+        rule.reason is not guess.reason for rule in case.rules(source)
+    ):  # a vague phrase is seen, not guessed
+        yield case.candidate(
+            "guess",
+            guess.id,
+            CodeMeaning(guess.reason, guess.confidence),
+            Evidence(source, line[:EVIDENCE_LIMIT]),
+        )
+
+
 def _vague_phrases(case: Case) -> Iterator[Candidate]:
     for source in ("diagnostic_code", "text"):
         for rule in case.rules(source):
@@ -181,6 +199,7 @@ STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
     _status,
     _other_diagnostic_code,
     _category,
+    _guess,
     _vague_phrases,
     _vague_status,
     _command,

@@ -84,6 +84,7 @@ def render(rows: Sequence[Row], tables: Tables) -> dict[str, str]:
             _by(words, lambda row: LANGUAGES.get(language(row) or "", language(row) or "")),
         ),
         "codes.md": _codes(tables),
+        "guesses.md": _guesses(tables),
     }
     for bounce_type in BounceType:
         chosen = [row for row in texts if REASONS[row.rule.reason][0] is bounce_type]
@@ -168,6 +169,19 @@ def _codes(tables: Tables) -> str:
                 )
     lines += ["", "## Blocklists", "", "| list | zones and pages | lists |", "|---|---|---|"]
     lines += [f"| {one.name} | {', '.join(one.zones)} | {one.lists} |" for one in tables.lists]
+    return "\n".join(lines) + "\n"
+
+
+def _guesses(tables: Tables) -> str:
+    lines = ["# What unknown wording probably means", "", _WRITTEN, ""]
+    lines += ["The first that holds: a word of each group, and none of the last column, in one sentence.", ""]
+    lines += ["| guess | reason | groups | unless |", "|---|---|---|---|"]
+    for guess in tables.guesses:
+        groups = "<br>".join(_code(", ".join(group)) for group in guess.words)
+        unless = _code(", ".join(guess.unless)) if guess.unless else ""
+        lines.append(f"| {guess.id} | {guess.reason} | {groups} | {unless} |")
+    lines += ["", "## Words", "", "| list | words |", "|---|---|"]
+    lines += [f"| ${name} | {_code(', '.join(words))} |" for name, words in tables.words.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,11 +11,12 @@ from dsn_processor.classify.reading import (
     did_you_mean,
     gather_rows,
     read_codes,
+    read_guesses,
     read_lists,
     read_providers,
     read_rows,
 )
-from dsn_processor.classify.rules import OPERATOR, Provider, Row, Rule, Tables
+from dsn_processor.classify.rules import OPERATOR, GuessRow, Provider, Row, Rule, Tables
 from dsn_processor.errors import RulesError
 from dsn_processor.teach.samples import report_of, verdict_on, why_not
 
@@ -84,16 +85,19 @@ def lint_packaged(sources: Iterable[bytes]) -> Linted:
             rows += found
             findings += [Finding(str(mistake)) for mistake in mistakes]
     try:
+        guesses, words = read_guesses(files[rules.GUESS_FILE], rules.GUESS_FILE)
         tables = Tables(
             rules=tuple(row.rule for row in rows),
             providers=read_providers(files[rules.RULE_FILES[0]], rules.RULE_FILES[0]),
             codes=read_codes(files[rules.CODE_FILE], rules.CODE_FILE),
             lists=read_lists(files[rules.LIST_FILE], rules.LIST_FILE),
+            guesses=tuple(row.guess for row in guesses),
+            words=words,
         )
     except RulesError as error:
         return Linted(tuple(rows), (*findings, Finding(str(error))), None)
     book = RuleBook(tables)
-    findings += [*_same_ids(rows), *_rows(rows, book), *_real_networks(rows)]
+    findings += [*_same_ids(rows), *_rows(rows, book), *_guesses(guesses, book), *_real_networks(rows)]
     return Linted(tuple(rows), tuple(findings), book)
 
 
@@ -146,6 +150,17 @@ def sample_findings(row: Row, book: RuleBook, providers: Mapping[str, Provider])
             yield Finding(
                 f"{row.place}: wins not_seen[{number}]; write longer words, or narrow it by provider or status"
             )
+
+
+def _guesses(rows: Iterable[GuessRow], book: RuleBook) -> Iterator[Finding]:
+    """The samples that a guess does not answer as it should."""
+    for row in rows:
+        asked = Rule(row.guess.id, row.guess.reason)
+        for wanted, samples in ((True, row.seen), (False, row.not_seen)):
+            for sample in samples:
+                winner = verdict_on(sample, asked, book, {}).rule_id
+                if (winner == row.guess.id) is not wanted:
+                    yield Finding(f"{row.place}: {winner!r} wins {sample!r}; mend the words, or their order")
 
 
 def conditions(rule: Rule) -> tuple[object, ...]:
