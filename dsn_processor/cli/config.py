@@ -110,6 +110,7 @@ def file_problems(settings: "Settings") -> Iterator[str]:
         except OSError as error:
             yield f"smtp.tls_certificate, smtp.tls_key: {certificate}, {key or certificate}: {error.strerror}"
     yield from _account_problems(settings)
+    yield from _people_problems(settings)
 
 
 def _account_problems(settings: "Settings") -> Iterator[str]:
@@ -119,6 +120,14 @@ def _account_problems(settings: "Settings") -> Iterator[str]:
         for account in accounts:
             for problem in credentials.file_problems(account):
                 yield f"{kind}.{account.name}: {problem}"
+
+
+def _people_problems(settings: "Settings") -> Iterator[str]:
+    if settings.notify:
+        from dsn_processor.notify.people.sending import problems
+
+        for people in settings.notify:
+            yield from problems(people)
 
 
 def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
@@ -133,6 +142,9 @@ def _summary(settings: "Settings") -> Iterator[tuple[str, str]]:
     for kind, accounts in (("imap", settings.imap), ("pop3", settings.pop3)):
         for account in accounts:
             yield kind, f"{account.name} at {account.host}:{account.port_in_use}, then {account.after}"
+    for people in settings.notify:
+        digest = "" if people.digest == "none" else f", {people.digest}"
+        yield "notify", f"{people.name}: {', '.join(people.on)}{digest}"
     yield "web", str(settings.web.address() or "off")
     yield "database", str(file_of(settings.database).absolute())
     yield "rules", settings.rules or "the package's"

@@ -177,7 +177,9 @@ class Deliverer:
 
     def _count(self, lane: _Lane, due: Due, answer: Answer) -> None:
         now = self._clock()
-        outcome = outcome_of(due, answer, now, self._chance())
+        # What people were to be told at once is tried again at once: scattered, it would be as many messages.
+        together = lane.endpoint.kind is EndpointKind.PEOPLE
+        outcome = outcome_of(due, answer, now, 0.0 if together else self._chance())
         self._done.append(outcome)
         self._event.set()
         if outcome.state is State.DELIVERED:

@@ -170,6 +170,6 @@ def count(endpoint: Endpoint, outcome: Outcome) -> None:
         log.error("endpoint disabled", **told, advice=f"dsn-processor webhooks enable {endpoint.name}")
     elif outcome.state is State.DEAD:
         log.error("webhook given up", **told, advice=f"dsn-processor webhooks replay {due.message_id}")
-    else:
+    elif endpoint.kind is EndpointKind.WEBHOOK:  # of a message, which is about many, is told where it is sent
         again = None if outcome.next_at is None else date_of(outcome.next_at).isoformat(timespec="seconds")
         log.warning("webhook failed", **told, again=again)

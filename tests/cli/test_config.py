@@ -274,3 +274,20 @@ def test_a_consent_that_is_missing_is_told(cli, write, tmp_path):
     code, _, err = cli("config", "check", "--config", write(text))
     assert code == 3
     assert "run dsn-processor oauth login office" in err
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # by one of Apprise's plugins
+def test_people_that_cannot_be_told_are_told_of(cli, write, tmp_path):
+    """Apprise itself says whether it knows a URL; which one it is, not what it holds."""
+    text = '[[notify]]\nname = "team"\nurls = ["json://127.0.0.1/x", "nosuch://user:hunter2@host"]\n'
+    code, out, err = cli("config", "check", "--config", write(text))
+    assert code == 3
+    assert "URL 2 of notify.team is no URL that Apprise understands" in err
+    assert "hunter2" not in out + err
+    text = f'[[notify]]\nname = "team"\nurls_file = "{tmp_path}/none"\n'
+    code, _, err = cli("config", "check", "--config", write(text))
+    assert (code, f"{tmp_path}/none of notify.team cannot be read" in err) == (3, True)
+    text = '[[notify]]\nname = "team"\nurls = ["json://127.0.0.1/x"]\ndigest = "daily"\n'
+    code, out, _ = cli("config", "check", "--config", write(text))
+    assert code == 0
+    assert "notify    team: hard_bounce, block, complaint, held, quarantine, daily" in out

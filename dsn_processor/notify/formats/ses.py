@@ -5,7 +5,7 @@ Amazon's keys alone.
 from typing import Any
 
 from dsn_processor.notify.formats.rendered import Rendered, as_json, dump
-from dsn_processor.notify.formats.told import DELIVERIES, Told, zulu
+from dsn_processor.notify.formats.told import DELIVERIES, Told, moment, zulu
 from dsn_processor.notify.notification import EventType
 
 #: In place of a topic's name: the account of twelve zeros is nobody's.
@@ -70,7 +70,7 @@ def _delay(told: Told, ses: dict[str, Any]) -> dict[str, Any]:
     return {
         "timestamp": told.zulu,
         "delayType": ses["type"],
-        **({"expirationTime": until} if until else {}),
+        **({"expirationTime": zulu(moment(until, told.at))} if until else {}),
         "delayedRecipients": [_recipient(told)],
         **_mtas(told),
     }
@@ -84,7 +84,7 @@ def _complaint(told: Told, ses: dict[str, Any]) -> dict[str, Any]:
         "complaintSubType": None,
         "complaintFeedbackType": ses["type"],
         "userAgent": told.feedback.get("user_agent") or "",
-        "arrivalDate": told.feedback.get("arrival_date") or told.zulu,
+        "arrivalDate": zulu(moment(told.feedback.get("arrival_date"), told.at)),
     }
 
 
@@ -118,7 +118,7 @@ def _mail(told: Told) -> dict[str, Any]:
     message_id = f"<{told.message_id}>" if told.message_id else ""
     named = {"Message-ID": message_id, "Subject": told.subject, "To": told.recipient}
     return {
-        "timestamp": told.arrival_date or zulu(told.at),
+        "timestamp": zulu(moment(told.arrival_date, told.at)),
         "messageId": told.message_id,
         "source": "",
         "destination": [told.recipient],

@@ -104,5 +104,14 @@ def tell(notification: Notification) -> Told | None:
     )
 
 
+def moment(text: str | None, otherwise: datetime) -> datetime:
+    """A date of a mail, ISO 8601 by now."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return otherwise
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def zulu(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

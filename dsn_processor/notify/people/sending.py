@@ -1,15 +1,16 @@
 """Sends messages by Apprise. What is due at the same moment is one message.
 
-Apprise takes seconds of CPU to import, and waits for answers: both are done in a thread, the import when there is something
+Apprise takes more than a second of CPU to import, and waits for answers: both are done in a thread, the import when there is something
 to be told. It logs what it does, URLs with their secrets included: none of that is let through.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import NamedTuple
 
 from dsn_processor import logs
@@ -42,13 +43,21 @@ class _Batch:
     dues: list[tuple[Due, asyncio.Future[Answer]]] = field(default_factory=list)
 
 
+def problems(options: NotifyOptions) -> Iterator[str]:
+    """What is wrong with the URLs, by their places. Apprise is loaded to ask it."""
+    try:
+        urls = options.targets()
+    except ConfigurationError as error:
+        yield str(error)
+        return
+    for number, url in enumerate(urls, 1):
+        if _apprise().Apprise.instantiate(url, suppress_exceptions=True) is None:
+            yield f"{_place(options, number)} is no URL that Apprise understands"
+
+
 def post(one: Post) -> str:
     """Blocks until the service has answered. Returns what is wrong, "" for nothing."""
-    quiet = logging.getLogger("apprise")
-    quiet.propagate = False
-    quiet.setLevel(logging.CRITICAL + 1)
-    import apprise  # noqa: PLC0415  as said above
-
+    apprise = _apprise()
     service = apprise.Apprise.instantiate(one.url, suppress_exceptions=True)
     if service is None:
         return f"{one.place} is no URL that Apprise understands"
@@ -59,6 +68,19 @@ def post(one: Post) -> str:
         body=body, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=_TIMEOUT_SECONDS
     )
     return "" if taken else f"{service.service_name} ({one.place}) did not take it"
+
+
+def _apprise() -> ModuleType:
+    quiet = logging.getLogger("apprise")
+    quiet.propagate = False
+    quiet.setLevel(logging.CRITICAL + 1)
+    import apprise  # noqa: PLC0415  as said above
+
+    return apprise
+
+
+def _place(options: NotifyOptions, number: int) -> str:
+    return f"URL {number} of notify.{options.name}"
 
 
 class PeopleSender:
@@ -120,15 +142,15 @@ class PeopleSender:
                 options.message,
                 digest=options.digest != "none" and left[0].type != EventType.WEBHOOK_TEST,
             )
-            trouble = await asyncio.to_thread(
-                self._post, Post(url, f"URL {number} of notify.{options.name}", told)
-            )
+            trouble = await asyncio.to_thread(self._post, Post(url, _place(options, number), told))
             if trouble:
                 wrong.append(trouble)
                 continue
             for due in left:
                 self._reached.setdefault(due.id, set()).add(url)
-        if not wrong:
+        if wrong:
+            log.warning("people not reached", notify=options.name, number=len(dues), error="; ".join(wrong))
+        else:
             log.info("people told", notify=options.name, number=len(dues))
             for due in dues:
                 self._reached.pop(due.id, None)
