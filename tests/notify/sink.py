@@ -73,7 +73,7 @@ class Sink:
                 lines += [f"{name}: {value}" for name, value in reply.headers.items()]
                 writer.write("\r\n".join([*lines, "", ""]).encode() + reply.body)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)

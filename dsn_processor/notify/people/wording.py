@@ -34,6 +34,7 @@ NAMES = (
 USER_TYPE = "email_delivery_failed"
 USER_MESSAGE = "We couldn't deliver emails to ${email}. Please update your email address."
 USER_ACTION = "/settings/email"
+_COUNTED = ("suppress", "strike")  # what a bounce did about its address, where it did anything
 
 
 class Words(Template):
@@ -92,12 +93,13 @@ def values(notification: Notification) -> dict[str, str]:
 
 def user_notification(notification: Notification, words: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What to show to the user whose address is dead; None for anything else: a full mailbox is no reason to ask for another
-    address. ``words`` may have templates, ``user_message`` and ``user_action``.
+    address, and a report that did not count against it may be forged. ``words`` may have templates, ``user_message`` and
+    ``user_action``.
     """
     data = notification.data
-    dead = notification.type is EventType.BOUNCE_FAILED and (
-        data.get("type") == "hard" or data.get("exhausted")
-    )
+    counted = (data.get("policy") or {}).get("action") in _COUNTED
+    failed = notification.type is EventType.BOUNCE_FAILED and counted
+    dead = failed and (data.get("type") == "hard" or data.get("exhausted"))
     suppressed = notification.type is EventType.ADDRESS_SUPPRESSED and data.get("kind") == "bounce"
     if not (dead or suppressed):
         return None

@@ -123,6 +123,8 @@ def test_():
 def notification(
     kind, recipient, verdict, *, feedback=None, number=1, tags=(("user", "17"), ("plan", "pro"))
 ):
+    hard = kind is Kind.FAILED and verdict is not None and verdict.bounce_type is BounceType.HARD
+    decision = Decision("suppress", 1.0) if hard else Decision()
     event = NewEvent(
         identity=f"event-{number}",
         kind=kind,
@@ -153,7 +155,7 @@ def notification(
         type=OF_KIND[kind],
         at=AT,
         address=recipient.address,
-        data=event_data(event, Report(17, parsed), Decision()),
+        data=event_data(event, Report(17, parsed), decision),
     )
 
 

@@ -276,6 +276,20 @@ def test_docs_say_what_to_know():
     assert all(f"`{form}`" in text for form in Format)
 
 
+def test_no_user_is_shown_what_may_be_forged():
+    sample = SAMPLES["hard"]
+    for action, shown in (
+        ("suppress", True),
+        ("strike", True),
+        ("propose", False),
+        ("hold", False),
+        ("none", False),
+    ):
+        data = {**sample.data, "policy": {**sample.data["policy"], "action": action}}
+        told = Notification(id=sample.id, type=sample.type, at=AT, address=RECIPIENT, data=data)
+        assert bool(body(Format.SEED, told)["user_notification"]) is shown
+
+
 WORDS = {"user_message": "${email} is dead (${reason}).", "user_action": "/account/${campaign}"}
 
 

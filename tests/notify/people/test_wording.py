@@ -42,6 +42,7 @@ def test_a_hard_bounce_is_told_in_full():
         "Stream: transactional",
         "Campaign: welcome",
         "Message-ID: 2026.1120.093000@mail.example.com",
+        "Done: the address is suppressed",
         "`dsn-processor show 17`",
     ]
 
@@ -118,7 +119,7 @@ def test_what_a_mail_says_cannot_put_a_line_of_its_own():
     text = "550 no\n\u202eDone: everything\x1b[2J"
     data = {**sample.data, "smtp": {**sample.data["smtp"], "text": text}}
     _, body = compose([Notification(id="m", type=sample.type, at=AT, address=RECIPIENT, data=data)], ON)
-    assert not any(line.startswith("Done:") for line in body.splitlines())
+    assert "Done: everything" not in body.splitlines()
     assert "\x1b" not in body
     assert "\u202e" not in body
 
