@@ -170,6 +170,9 @@ def _commit(
         )
         if len(fresh) < len(batch):
             store.count_duplicates(len(batch) - len(fresh))
+            store.came_again(
+                {ids[p.message.identity]: p.message.source for p in batch if p.message.identity in ids}
+            )
     first = {id(before): after for before, after in zip(fresh, tied, strict=True)}
     ids.update(new)
     return [

@@ -124,6 +124,7 @@ def accept_all(
         )
         if len(fresh) < len(messages):
             store.count_duplicates(len(messages) - len(fresh))
+            store.came_again({known[key]: unread[key].message.source for key in known})
     new = {one.identity: id_ for one, id_ in zip(fresh, ids, strict=True)}
     first = {key: at for at, key in reversed(list(enumerate(keys)))}
     accepted = [

@@ -163,7 +163,9 @@ class _Ledger:
 
 
 def fold(known: Known, options: PolicyOptions) -> State:
-    """The state of an address by all that is known of it, whatever its order."""
+    """The state of an address by all that is known of it, whatever its order. Of one that was only mailed there is none."""
+    if known.successes and not (known.acts or any(_matters(one, options) for one in known.happenings)):
+        return State(known.address, capped=known.capped)
     real = whole = _ledger(known, options, observed=False)
     ledgers = [(real, False)]
     if any(one.mode is Mode.OBSERVE for one in known.happenings):  # else both are the same
@@ -199,6 +201,13 @@ def fold(known: Known, options: PolicyOptions) -> State:
         reason=real.reason if times or _BOUNCE in real.suppressions else None,
         capped=known.capped,
         suppressions=tuple(sorted((*kept, *proposed), key=lambda one: one.kind)),
+    )
+
+
+def _matters(happening: Happening, options: PolicyOptions) -> bool:
+    trusts = (happening.trust, *(made.trust for made in happening.attempts))
+    return effect(happening, options).what is not What.NOTHING and any(
+        _told(happening.mode, trust, observed=True) for trust in trusts
     )
 
 

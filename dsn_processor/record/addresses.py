@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -39,9 +39,19 @@ _MODES = select(_report.c.message_id, _report.c.mode).where(
 _CONCERNED = select(func.coalesce(_event.c.mailed_address, _event.c.canonical))
 _OF_MAIL = _CONCERNED.where(_event.c.message_id == bindparam("mail"))
 _OF_EVENTS = _CONCERNED.where(_event.c.identity.in_(bindparam("identities", expanding=True)))
-_WITH_STATE = text(
-    "SELECT value FROM json_each(:addresses) WHERE EXISTS (SELECT 1 FROM address_state WHERE address = value) "
-    "OR EXISTS (SELECT 1 FROM suppression WHERE address = value)"
+_OPEN = text(
+    "UPDATE report SET mode = 'open' WHERE message_id IN (SELECT value FROM json_each(:mails)) AND mode != 'open' "
+    "RETURNING message_id"
+)
+_UNREAD = text(
+    "SELECT id, source FROM message WHERE id IN (SELECT value FROM json_each(:mails)) "
+    "AND NOT EXISTS (SELECT 1 FROM report WHERE message_id = message.id)"
+)
+_COMES_FROM = text("UPDATE message SET source = :source WHERE id = :mail")
+_KNOWN = text(
+    "SELECT value FROM json_each(:addresses) WHERE EXISTS (SELECT 1 FROM recipient_event WHERE canonical = value) "
+    "OR EXISTS (SELECT 1 FROM recipient_event WHERE mailed_address = value) "
+    "OR EXISTS (SELECT 1 FROM manual_act WHERE manual_act.address = value)"
 )
 _MATTER = {Kind.FAILED, Kind.DELIVERED, Kind.COMPLAINT}
 _ABOUT_IT = {Scope.RECIPIENT, Scope.DOMAIN}
@@ -112,6 +122,22 @@ class Addresses:
                     subject = (verdict.block and verdict.block.ip) or verdict.reason.value
                     self._blocks[storable(subject)[:255], event.occurred_at.strftime("%Y-%m-%d")] += 1
 
+    def came_again(self, sources: Mapping[int, str]) -> None:
+        """Stored mails came once more, from these sources: where one is open, whoever answers for it answers for the mail, which
+        may change addresses from now on.
+        """
+        ways = {way_of(source) for source in sources.values()}
+        free = {way for way in ways if self._mode(self._connection, way).mode is Mode.OPEN}
+        opened = {id_: source for id_, source in sources.items() if way_of(source) in free}
+        if not opened:
+            return
+        given = {"mails": json.dumps(list(opened))}
+        for mail in self._connection.scalars(_OPEN, given).all():
+            self._touched.update(self._connection.scalars(_OF_MAIL, {"mail": mail}))
+        unread = [id_ for id_, way in self._connection.execute(_UNREAD, given) if way_of(way) not in free]
+        for mail in unread:  # what it may change is decided when it is read
+            self._connection.execute(_COMES_FROM, {"mail": mail, "source": storable(opened[mail])})
+
     def leaves(self, report: NewReport) -> None:
         """A report, and events that others hold, are about to be replaced."""
         self._touched.update(self._connection.scalars(_OF_MAIL, {"mail": report.message_id}))
@@ -124,9 +150,9 @@ class Addresses:
         self._touched.update(map(storable, addresses))
 
     def delivered(self, addresses: Iterable[str]) -> None:
-        """Mails were delivered: that matters where something bad is known."""
+        """Mails were delivered: that matters where something else is known."""
         given = {"addresses": standing.as_json(addresses)}
-        self._touched.update(self._connection.scalars(_WITH_STATE, given))
+        self._touched.update(self._connection.scalars(_KNOWN, given))
 
     def settle(self, by: By | None = None) -> int:
         """Fold again what was touched. Returns how many addresses changed."""

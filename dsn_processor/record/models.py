@@ -5,25 +5,15 @@ them through rows.py alone. After a change here: ``make tables``, since the prog
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Index, LargeBinary, text
+from sqlmodel import Field
 
+from dsn_processor.record import sendtables  # noqa: F401  they are tables of the same metadata
 from dsn_processor.record.columns import SafeJSON, SafeText, UtcDateTime
+from dsn_processor.record.shelf import Table, metadata
 from dsn_processor.terms import MessageState, Mode, Trust
 
-#: Constraint names told, so that a migration can name them on every database.
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class Table(SQLModel):
-    metadata = metadata
+__all__ = ["metadata"]
 
 
 class Message(Table, table=True):
@@ -183,52 +173,6 @@ class LeftMail(Table, table=True):
     identity: str = Field(primary_key=True, max_length=64)
 
 
-class SentAddress(Table, table=True):
-    """An address that we mailed, canonical. Mails name it by its number: most get many."""
-
-    __tablename__ = "sent_address"
-
-    id: int | None = Field(default=None, primary_key=True)
-    address: str = Field(unique=True, sa_type=SafeText)
-    mailing_list: bool = False
-
-
-class SentLabel(Table, table=True):
-    """What many mails have in common: ``words`` is JSON of stream, campaign and tags."""
-
-    __tablename__ = "sent_label"
-
-    id: int | None = Field(default=None, primary_key=True)
-    words: str = Field(unique=True, sa_type=SafeText)
-
-
-class SentMail(Table, table=True):
-    """A mail to one recipient: there are millions, so numbers stand for what repeats, and times are seconds since 1970.
-    ``reference`` is a hash of ``message_id``, 0 where there is none. ``label_id`` is NULL where only its delivery was told.
-    """
-
-    __tablename__ = "sent_mail"
-    __table_args__ = (Index(None, "reference", "address_id", unique=True),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    reference: int = Field(sa_type=BigInteger)
-    address_id: int = Field(index=True)
-    message_id: str = Field(sa_type=SafeText)
-    label_id: int | None = None
-    sent_at: int
-    delivered_at: int | None = None
-
-
-class SentDomain(Table, table=True):
-    """How many addresses of a domain we mailed."""
-
-    __tablename__ = "sent_domain"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    domain: str = Field(primary_key=True, sa_type=SafeText)
-    addresses: int
-
-
 class Attempt(Table, table=True):
     """Where several reports tell the same of one recipient: when each says that it was tried, and how far it is proven."""
 
@@ -341,7 +285,7 @@ class Alert(Table, table=True):
     kind: str = Field(max_length=16)
     subject: str = Field(sa_type=SafeText)
     number: int
-    raised_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    raised_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
 
 
 class Endpoint(Table, table=True):

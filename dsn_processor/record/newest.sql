@@ -19,7 +19,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0005');
+INSERT INTO "alembic_version" VALUES('0006');
 CREATE TABLE alert (
 	name TEXT NOT NULL, 
 	kind VARCHAR(16) NOT NULL, 
@@ -55,6 +55,15 @@ CREATE TABLE counter (
 );
 INSERT INTO "counter" VALUES('message_id',0);
 INSERT INTO "counter" VALUES('duplicates',0);
+CREATE TABLE delivery (
+	address TEXT NOT NULL, 
+	reference BIGINT NOT NULL, 
+	delivered_at INTEGER NOT NULL, 
+	CONSTRAINT pk_delivery PRIMARY KEY (address, reference, delivered_at)
+)
+ WITHOUT ROWID
+
+;
 CREATE TABLE endpoint (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	name VARCHAR(64) NOT NULL, 
@@ -278,3 +287,4 @@ CREATE UNIQUE INDEX ix_webhook_endpoint_id_message_id ON webhook (endpoint_id, m
 CREATE INDEX ix_webhook_endpoint_id_next_at_id ON webhook (endpoint_id, next_at, id) WHERE state = 'pending';
 CREATE INDEX ix_webhook_endpoint_id_address_id ON webhook (endpoint_id, address, id) WHERE state = 'pending';
 CREATE INDEX ix_webhook_attempted_at ON webhook (attempted_at) WHERE state != 'pending';
+CREATE INDEX ix_alert_raised_at ON alert (raised_at);

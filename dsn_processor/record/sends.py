@@ -63,6 +63,15 @@ _OLDEST = text(
     "WHERE max(sent_at, coalesce(delivered_at, 0)) < :before"
 )
 _LAST = text("SELECT max(id) FROM (SELECT id FROM sent_mail WHERE id > :after ORDER BY id LIMIT :limit)")
+# Where nothing ever failed, and nobody did anything, a delivery takes nothing away.
+_KEEP_DELIVERIES = text(
+    "INSERT OR IGNORE INTO delivery (address, reference, delivered_at) "
+    "SELECT address, reference, delivered_at FROM sent_mail JOIN sent_address ON sent_address.id = address_id "
+    "WHERE sent_mail.id IN (SELECT value FROM json_each(:ids)) AND delivered_at IS NOT NULL "
+    "AND (EXISTS (SELECT 1 FROM recipient_event WHERE canonical = sent_address.address) "
+    "OR EXISTS (SELECT 1 FROM recipient_event WHERE mailed_address = sent_address.address) "
+    "OR EXISTS (SELECT 1 FROM manual_act WHERE manual_act.address = sent_address.address))"
+)
 _DROP = text("DELETE FROM sent_mail WHERE id IN (SELECT value FROM json_each(:ids))")
 _DROP_ADDRESSES = text(
     "DELETE FROM sent_address WHERE id IN (SELECT value FROM json_each(:ids)) AND NOT mailing_list "
@@ -165,14 +174,17 @@ def mailed(connection: Connection, addresses: Collection[str]) -> dict[str, bool
 
 
 def drop_older(connection: Connection, before: datetime, *, after: int = 0, limit: int) -> tuple[int, int]:
-    """Forget mails sent and delivered before that time, among the first ``limit`` beyond the id ``after``. Returns how many
-    went, and the last id looked at, 0 at the end. Registered as they are sent, the oldest have the lowest ids.
+    """Forget mails sent and delivered before that time, among the first ``limit`` beyond the id ``after``; deliveries to
+    addresses that mail failed for stay known. Returns how many went, and the last id looked at, 0 at the end. Registered as
+    they are sent, the oldest have the lowest ids.
     """
     given = {"after": after, "limit": limit}
     last = connection.scalar(_LAST, given) or 0
     rows = connection.execute(_OLDEST, {**given, "before": _seconds(before)}).all()
     if rows:
-        connection.execute(_DROP, _json(ids=[row.id for row in rows]))
+        ids = _json(ids=[row.id for row in rows])
+        connection.execute(_KEEP_DELIVERIES, ids)
+        connection.execute(_DROP, ids)
         gone = connection.scalars(_DROP_ADDRESSES, _json(ids=list({row.address_id for row in rows})))
         _count_domains(connection, gone.all(), -1)
     return len(rows), last

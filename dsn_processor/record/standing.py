@@ -45,10 +45,12 @@ _HAPPENINGS = " UNION ALL ".join(
     for address, more in (("mailed_address", ""), ("canonical", "AND mailed_address IS NULL"))
 )
 _ATTEMPTS = f"SELECT identity, at, trust FROM attempt WHERE identity {_SOME}"  # noqa: S608
-_SUCCESSES = f"""SELECT address, sent_mail.id, reference, delivered_at FROM sent_address
-    JOIN sent_mail ON sent_mail.address_id = sent_address.id WHERE address {_SOME} AND delivered_at IS NOT NULL"""  # noqa: S608
+_SUCCESSES = f"""SELECT address, reference, delivered_at FROM sent_address
+    JOIN sent_mail ON sent_mail.address_id = sent_address.id WHERE address {_SOME} AND delivered_at IS NOT NULL
+    UNION SELECT address, reference, delivered_at FROM delivery WHERE address {_SOME}"""  # noqa: S608
 _ACTS = f"SELECT address, id, at, act, author, reason, kind, until FROM manual_act WHERE address {_SOME}"  # noqa: S608
-_ANY = """SELECT EXISTS (SELECT 1 FROM attempt), EXISTS (SELECT 1 FROM sent_mail), EXISTS (SELECT 1 FROM manual_act)"""
+_ANY = """SELECT EXISTS (SELECT 1 FROM attempt), EXISTS (SELECT 1 FROM sent_mail)
+    OR EXISTS (SELECT 1 FROM delivery), EXISTS (SELECT 1 FROM manual_act)"""
 _STATES, _SUPPRESSIONS = (
     f"SELECT {', '.join(table.c.keys())} FROM {table.name} WHERE address {_SOME}"  # noqa: S608
     for table in (_state, _suppression)
@@ -101,9 +103,9 @@ def all_known(connection: Connection, addresses: Sequence[str]) -> list[Known]:
             attempts[identity].append(Attempt(time_of(at), _TRUST[trust]))
     successes: dict[str, list[Success]] = defaultdict(list)
     if any_sends:
-        for address, id_, about, seconds in fetch(connection, _SUCCESSES, given):
-            at = datetime.fromtimestamp(seconds, UTC)
-            successes[address].append(Success(f"send:{id_}", at, str(about or f"send:{id_}")))
+        for address, about, seconds in fetch(connection, _SUCCESSES, given, given):
+            name = f"send:{about:017}:{seconds}"
+            successes[address].append(Success(name, datetime.fromtimestamp(seconds, UTC), str(about or name)))
     acts: dict[str, list[ManualAct]] = defaultdict(list)
     if any_acts:
         for row in fetch(connection, _ACTS, given):

@@ -173,6 +173,10 @@ class Store:
         """Keep a mail with another envelope; one that was processed waits to be processed again."""
         writing.readdress(self._connection, message_id, envelope)
 
+    def came_again(self, sources: Mapping[int, str]) -> None:
+        """Mails that are stored came once more, each from this source."""
+        self.addresses.came_again(sources)
+
     def count_duplicates(self, number: int) -> None:
         writing.count(self._connection, "duplicates", number)
 

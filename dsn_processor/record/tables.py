@@ -4,6 +4,22 @@ from dsn_processor.record.plaintables import plain_tables
 
 metadata = plain_tables(
     {
+        "sent_address": """
+            id:int* address:text mailing_list:bool=false
+        """,
+        "sent_label": """
+            id:int* words:text
+        """,
+        "sent_mail": """
+            id:int* reference:big address_id:int message_id:text label_id:int
+            sent_at:int delivered_at:int
+        """,
+        "delivery": """
+            address:text* reference:big* delivered_at:int*
+        """,
+        "sent_domain": """
+            domain:text* addresses:int
+        """,
         "message": """
             id:int* identity:str received_at:time source:text envelope_sender:text
             envelope_recipients:json size:int truncated:bool=false state:str="received" attempts:int=0
@@ -40,19 +56,6 @@ metadata = plain_tables(
         """,
         "left_mail": """
             identity:str*
-        """,
-        "sent_address": """
-            id:int* address:text mailing_list:bool=false
-        """,
-        "sent_label": """
-            id:int* words:text
-        """,
-        "sent_mail": """
-            id:int* reference:big address_id:int message_id:text label_id:int
-            sent_at:int delivered_at:int
-        """,
-        "sent_domain": """
-            domain:text* addresses:int
         """,
         "attempt": """
             identity:str* at:time* trust:str*
