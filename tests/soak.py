@@ -19,6 +19,7 @@ from fuzz.mutate import mutate
 from fuzz.reshape import SAME
 from fuzz.sweep import SIZES, cost, sweep
 from mailboxes import soaking as imap_soaking
+from notify import soaking as webhook_soaking
 from pop3 import soaking as pop3_soaking
 from serve import soaking
 
@@ -27,7 +28,19 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("mutants", "keeping", "sweep", "kills", "powercut", "faults", "flood", "pop3", "imap", "tokens")
+PARTS = (
+    "mutants",
+    "keeping",
+    "sweep",
+    "kills",
+    "powercut",
+    "faults",
+    "flood",
+    "pop3",
+    "imap",
+    "tokens",
+    "webhooks",
+)
 #: The changes of one byte or one line, of which this share must be survived.
 SMALL, WANTED = list(CHANGES)[:4], 0.99
 
@@ -72,6 +85,7 @@ def serving(args: argparse.Namespace) -> Iterable[str]:
         "flood": soaking.floods,
         "tokens": partial(token_soaking.tokens, args.tokens, args.seed),
         "pop3": partial(pop3_soaking.kills, args.kills // 5),
+        "webhooks": partial(webhook_soaking.kills, args.kills // 4),
         "imap": partial(imap_soaking.run, args.folder),
     }
     for name, part in parts.items():

@@ -127,7 +127,7 @@ def test_people_are_told_by_way_of_the_outbox(store, write_dsn, monkeypatch, cap
 
     async def run():
         async with Sink(answer) as sink:
-            url = f"json://user:hunter2@127.0.0.1:{sink.port}/hook"
+            url = f"json://user:hunter2@127.0.0.1:{sink.port}/hook?cto=30&rto=30"
             people = [
                 NotifyOptions(name="team", urls=(url,)),
                 NotifyOptions(name="boss", urls=(url,), on=("complaint",)),

@@ -23,7 +23,7 @@ class Service(ThreadingHTTPServer):
 
     @property
     def url(self):
-        return f"json://user:hunter2@127.0.0.1:{self.server_port}/hook"
+        return f"json://user:hunter2@127.0.0.1:{self.server_port}/hook?cto=30&rto=30"
 
 
 class Handler(BaseHTTPRequestHandler):
