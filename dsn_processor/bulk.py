@@ -76,6 +76,12 @@ def sift(
     ]
 
 
+def unsifted(messages: Sequence[InboundMessage]) -> list[Unread]:
+    """Where nothing is stored no mail can be known: who they are is left to whoever reads them."""
+    now = datetime.now(UTC)
+    return [Unread(message, "", now) for message in messages]
+
+
 def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
     """All that can be done for a mail without the store. Never raises: a fault of ours is put into the result."""
     [prepared] = prepare_together([unread], rules)
@@ -84,9 +90,12 @@ def prepare(unread: Unread, rules: Rules | None = None) -> Prepared:
 
 def prepare_together(unread: Sequence[Unread], rules: Rules | None = None) -> list[Prepared]:
     """As ``prepare``, for many: quicker than one by one."""
-    return [
-        _prepared(one, examined) for one, examined in zip(unread, examine_all(unread, rules), strict=True)
-    ]
+    named = list(map(_named, unread))
+    return [_prepared(one, examined) for one, examined in zip(named, examine_all(named, rules), strict=True)]
+
+
+def _named(unread: Unread) -> Unread:
+    return unread if unread.identity else unread._replace(identity=identity(unread.message.raw))
 
 
 def _prepared(unread: Unread, examined: Examined) -> Prepared:
@@ -99,7 +108,8 @@ def _prepared(unread: Unread, examined: Examined) -> Prepared:
 def put_aside(unread: Unread, why: str) -> Prepared:
     """A mail that cannot be read: kept as it is, with the reason."""
     return Prepared(
-        message=new_message(unread, state=MessageState.QUARANTINED, attempts=1, error=why), parsed=None
+        message=new_message(_named(unread), state=MessageState.QUARANTINED, attempts=1, error=why),
+        parsed=None,
     )
 
 

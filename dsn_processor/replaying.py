@@ -111,7 +111,10 @@ def replay(
             tally.waiting += 1
             tally.count(outcome)
             seen(outcome)
-    batches = (Batch(bulk.sift(store, batch), rules()) for batch in supply.batches)
+    empty = not isinstance(store, Handover) and next(store.message_ids(), None) is None
+    batches = (
+        Batch(bulk.unsifted(batch) if empty else bulk.sift(store, batch), rules()) for batch in supply.batches
+    )
     for prepared in prepare_all(batches, supply.workers):
         if isinstance(store, Handover):
             outcomes = store.commit(prepared)

@@ -5,6 +5,7 @@ surrogates, PostgreSQL refuses NUL as well, and hostile mail has both.
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, Text
@@ -40,6 +41,7 @@ def stored_json(value: Any) -> str:
     return JSON_ENCODER.encode(storable_json(value))
 
 
+@lru_cache(maxsize=64)  # mails of a batch came at the same time
 def stored_time(at: datetime) -> str:
     """A time as SQLite keeps it: UTC, without a zone."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

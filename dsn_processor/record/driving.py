@@ -23,11 +23,7 @@ from dsn_processor.record.columns import (
     time_of,
 )
 
-_ENCODERS: dict[type, Callable[[Any], Any]] = {
-    SafeText: storable,
-    SafeJSON: stored_json,
-    UtcDateTime: stored_time,
-}
+_ENCODERS: dict[type, Callable[[Any], Any]] = {SafeJSON: stored_json, UtcDateTime: stored_time}
 _DECODERS: dict[type, Callable[[Any], Any]] = {UtcDateTime: time_of, Boolean: bool, SafeJSON: json.loads}
 
 
@@ -45,6 +41,7 @@ class Inserter:
             adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
         self._statement = str(adding.compile(dialect=dialect(), column_keys=names))
         self._values = itemgetter(*names)
+        self._texts = [column.name for column in columns if isinstance(column.type, SafeText)]
         self._encoders = [
             (column.name, _ENCODERS[type(column.type)])
             for column in columns
@@ -56,6 +53,11 @@ class Inserter:
         if not rows:
             return
         for row in rows:
+            for name in self._texts:
+                value = row[name]
+                # Seldom: to call storable() for each would cost more than to store the row.
+                if value and (not value.isascii() or "\0" in value):
+                    row[name] = storable(value)
             for name, encode in self._encoders:
                 value = row[name]
                 if value is not None:
