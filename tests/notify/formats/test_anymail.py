@@ -1,13 +1,20 @@
 """The webhook views of django-anymail, which thousands of applications run, receive ours as they receive the providers'."""
 
+import asyncio
 import json
 from datetime import UTC
 
 import pytest
+from notify.delivery import add, options
 from notify.formats.samples import AT, MESSAGE_ID, NOW, RECIPIENT, SAMPLES
+from notify.sink import Sink
 
+from dsn_processor.bulk import take
 from dsn_processor.canonical import reference
+from dsn_processor.facts import InboundMessage
 from dsn_processor.notify.formats import Format, authorization, render
+from dsn_processor.record.store import Store
+from dsn_processor.server.webhooks import Webhooks
 
 CREDENTIALS = "hooks:let-me-in"
 SIGNING_KEY = "mailgun-signing-key"
@@ -220,3 +227,43 @@ def test_mailgun_signs_with_the_key(application):
     assert first == again  # handlers refuse a second use of a token: the same event has the same
     other = json.loads(render(Format.MAILGUN, SAMPLES["soft"], key=KEYS[Format.MAILGUN], at=NOW).body)
     assert other["signature"]["token"] != first["token"]
+
+
+def test_a_mail_reaches_the_handlers_as_it_is_delivered(application, url, write_dsn):
+    """From the mail by way of the outbox and HTTP: what a sink got, headers included, is what the views take."""
+    client, heard = application
+
+    async def deliver(store):
+        async def call(function):
+            return function(store)
+
+        async with Sink() as sink:
+            for form, path in PATHS.items():
+                key = KEYS.get(form, CREDENTIALS)
+                where = {
+                    "url": f"http://127.0.0.1:{sink.port}{path}",
+                    "format": form.value,
+                    "key": key,
+                }
+                add(store, sink, name=form.value, events=["bounce.*"], **where)
+            take(store, [InboundMessage(write_dsn(number=1, returned_id=f"<{MESSAGE_ID}>"), "one.eml")])
+            await Webhooks(call, lambda: options(sink), tuple).once()
+            return sink.got
+
+    with Store.open(url) as store:
+        got = asyncio.run(deliver(store))
+    assert {one.target for one in got} == set(PATHS.values())
+    for one in got:
+        heard.clear()
+        sent = {name: value for name, value in one.headers.items() if name != "content-type"}
+        answer = client.post(one.target, one.body, content_type=one.headers["content-type"], headers=sent)
+        assert answer.status_code == 200
+        [event] = heard
+        form = next(form for form, path in PATHS.items() if path == one.target)
+        assert event.message_id == MESSAGE_IDS.get(form, MESSAGE_ID)
+        assert event.event_type == "bounced"
+        assert event.recipient.endswith("@example.net")
+        assert client.post(one.target, one.body, content_type=one.headers["content-type"]).status_code in {
+            400,
+            401,
+        }
