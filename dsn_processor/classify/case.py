@@ -137,6 +137,12 @@ class Case:
             and not self.is_too_early(rule.reason)
         )
 
+    def names_causes(self) -> bool:
+        """The report's own text holds phrases, whether or not they were believed."""
+        rules = self.book.rules
+        hits = self.book.scan_line(self.line("text")).hits
+        return any(rules[hit.rank].strength < VAGUE and rules[hit.rank].origin == ANYBODY for hit in hits)
+
     def is_too_early(self, reason: Reason) -> bool:
         """``reason`` is about a recipient, and none was named yet."""
         return self.recipient.smtp_command in _BEFORE_RCPT and reason in _ABOUT_RECIPIENT

@@ -16,6 +16,7 @@ LIMIT = 600
 KNOWN = 1024  # texts whose guess is kept
 
 _SENTENCE = pattern(r"(?<=[.;!?])\s|[\u3002\uff01\uff1f]")
+_URL = pattern(r"\b(?:https?://|www\.)\S+")  # it may hold any word
 _ACCENTS = pattern(r"[\u0300-\u036f]+")
 _WORD = pattern(r"(?!n't)[a-z0-9]")  # "n't" ends a word
 
@@ -36,7 +37,7 @@ class Guesses:
         """The first guess that holds for any sentence of a text that is folded; None where none does, or where
         ``alone`` is asked for and others hold for other sentences: a list of possible causes.
         """
-        sentences = [one for one in _SENTENCE.split(plain(text[:LIMIT])) if one]
+        sentences = [one for one in _SENTENCE.split(_URL.sub("", plain(text[:LIMIT]))) if one]
         found: Guess | None = None
         for guess, groups, unless in self._asked:
             for sentence in sentences:

@@ -121,7 +121,9 @@ def _guess(case: Case) -> Iterator[Candidate]:
     """What an unknown wording probably means; the report's own text only where there is no diagnostic."""
     source = "diagnostic_code" if case.diagnostic else "text"
     line = case.line(source)
-    guess = case.book.guess(line, alone=not case.diagnostic) if line else None
+    if not line or (source == "text" and case.names_causes()):
+        return
+    guess = case.book.guess(line, alone=not case.diagnostic)
     if not guess or case.is_too_early(guess.reason):
         return
     if all(
