@@ -125,26 +125,31 @@ class Bench:
         self.failures: list[str] = []
         self._databases = 0
 
-    def all(self) -> None:
-        mails = self.copies(self.args.mails)
-        size = sum(map(len, self.seeds)) / len(self.seeds)
-        print(
-            f"{self.args.mails:,} mails from {len(self.seeds)}, {size / 1024:.1f} KiB on average; "
-            f"medians of {self.args.rounds}; {len(os.sched_getaffinity(0))} cores\n"
-        )
-        self.speed(mails)
-        print("\nslowest single mails, best of five:")
+    def parts(self) -> dict[str, Callable[[], None]]:
+        """What there is to measure, in order."""
+        return {
+            "speed": self.speed,
+            "worst": self.worst,
+            "start-up": self.start_up,
+            "sizes": self.sizes,
+            "sends": self.sends,
+            "addresses": self.addresses,
+            "serve": self.serve,
+            "memory": self.memory,
+        }
+
+    def worst(self) -> None:
+        print("\nslowest single mails, best of five:", flush=True)
         subprocess.run([sys.executable, "-c", WORST, str(self.copies(len(self.seeds)))], check=True)
-        self.start_up()
-        self.sizes()
+
+    def sends(self) -> None:
         print(f"\nthe registry of sends ({self.args.sends:,}; --sends says how many):", flush=True)
         measure_registry(self.args.sends)
+
+    def addresses(self) -> None:
         print("\nwho may be mailed (--addresses says how many):", flush=True)
         if measure_checks(self.args.addresses) > 2:
             self.failures.append("check takes more than twice as long as bare look-ups")
-        self.serve()
-        if self.args.memory:
-            self.memory()
 
     def copies(self, count: int) -> Path:
         """A folder of so many mails, no two with the same bytes, so that each is stored as a mail of its own."""
@@ -167,7 +172,14 @@ class Bench:
             *more,
         ]
 
-    def speed(self, mails: Path) -> None:
+    def speed(self) -> None:
+        mails = self.copies(self.args.mails)
+        size = sum(map(len, self.seeds)) / len(self.seeds)
+        print(
+            f"{self.args.mails:,} mails from {len(self.seeds)}, {size / 1024:.1f} KiB on average; "
+            f"medians of {self.args.rounds}; {len(os.sched_getaffinity(0))} cores\n",
+            flush=True,
+        )
         contenders: dict[str, Callable[[], list[str]]] = {
             "floor: read and sha256": lambda: [sys.executable, "-c", FLOOR, str(mails)],
             "parse": lambda: [*COMMAND, "parse", str(mails)],
@@ -235,6 +247,8 @@ class Bench:
         self.failures += compared.failures
 
     def memory(self) -> None:
+        if not self.args.memory:
+            return
         print("\nmemory of a replay, largest process:")
         peaks = []
         for count in (1_000, 10_000, self.args.memory):
@@ -328,7 +342,7 @@ def main() -> int:
     parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
     parser.add_argument("--addresses", type=int, default=1_000_000, help="addresses checked")
     parser.add_argument("--serve-rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("serve",), help="measure this alone")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="measure these alone")
     parser.add_argument(
         "--corpus",
         type=Path,
@@ -339,10 +353,12 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsn-bench-") as name:
         bench = Bench(Path(name), args)
-        if args.only:
-            bench.serve()
-        else:
-            bench.all()
+        parts = bench.parts()
+        if wrong := set(args.only or ()) - set(parts):
+            parser.error(f"--only: no such part: {', '.join(wrong)}; there are {', '.join(parts)}")
+        for name, measure in parts.items():
+            if name in (args.only or parts):
+                measure()
     bench.check(kept_ratios())
     print()
     for failure in bench.failures:
