@@ -41,6 +41,8 @@ def listen_address(text: str) -> ListenAddress:
         if not text.removeprefix("unix:").startswith("/"):
             raise ValueError(f"{text!r} is no unix socket: write unix:/path/to/socket")
         return ListenAddress(path=text.removeprefix("unix:"))
+    if text.startswith("/"):
+        raise ValueError(f"{text!r} is no address to listen on: write unix:{text} for a unix socket")
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or "/" in host:
         raise ValueError(f"{text!r} is no address to listen on: write HOST:PORT, as in 127.0.0.1:2525")

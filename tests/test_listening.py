@@ -37,6 +37,11 @@ def test_what_is_no_place(text):
         listen_address(text)
 
 
+def test_a_path_is_told_how_it_is_written():
+    with pytest.raises(ValueError, match="write unix:/run/lmtp for a unix socket"):
+        listen_address("/run/lmtp")
+
+
 @pytest.mark.parametrize(
     "address, text",
     [

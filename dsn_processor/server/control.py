@@ -137,6 +137,17 @@ class Control:
         mail = InboundMessage(body, header["source"], envelope, header["truncated"])
         accepted = await self._taking.take(mail)
         count_handed_over(len(body), duplicate=accepted.duplicate, truncated=mail.truncated)
+        log.info(
+            "mail accepted",
+            listener="control",
+            source=mail.source,
+            sender=envelope.sender,
+            recipients=list(envelope.recipients),
+            bytes=len(body),
+            mail=accepted.id,
+            duplicate=accepted.duplicate,
+            truncated=mail.truncated,
+        )
         return {"id": accepted.id, "duplicate": accepted.duplicate}
 
     async def _known(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
@@ -158,6 +169,14 @@ class Control:
         pairs = list(zip(batch, outcomes, strict=True))
         for prepared, outcome in pairs:
             count_committed(prepared, outcome)
+        if batch:
+            log.info(
+                "mails handed over",
+                mails=len(batch),
+                duplicates=sum(outcome.duplicate for outcome in outcomes),
+                failed=sum(outcome.error is not None for outcome in outcomes),
+                sources=[batch[0].message.source, batch[-1].message.source],
+            )
         return {"outcomes": [_described(*pair) for pair in pairs]}
 
     async def _replace(self, _: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from dsn_processor.intake.mailbox.accounts import Accounts
 from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.smtp.listener import Listener
 from dsn_processor.intake.taking import Refusal
+from dsn_processor.listening import cannot_listen, listen_address, open_tcp
 from dsn_processor.pipeline import Accepted
 from dsn_processor.policy.modes import lines_of
 from dsn_processor.reading import Rules
@@ -88,6 +89,7 @@ class Server:
         cannot start.
         """
         handed = handed_sockets()
+        self._try_addresses(handed)
         async with AsyncExitStack() as closing:
             database = await self._open(closing)
             web = await self._web.start(handed.get("web"))
@@ -113,6 +115,22 @@ class Server:
             if not drained:
                 log.warning("sessions cut", sessions=self._listener.sessions)
         log.info("stopped")
+
+    def _try_addresses(self, handed: Collection[str]) -> None:
+        """See that addresses can be had before a database is made that nobody wants then."""
+        settings = self._settings
+        wanted = [("smtp", listen_address(text)) for text in settings.smtp.listen]
+        wanted += [("lmtp", listen_address(text)) for text in settings.lmtp.listen]
+        if web := settings.web.address():
+            wanted.append(("web", web))
+        for name, address in wanted:
+            if name in handed or address.path:
+                continue
+            try:
+                for one in open_tcp(address):
+                    one.close()
+            except OSError as error:
+                raise cannot_listen(address, error) from None
 
     async def _open(self, closing: AsyncExitStack) -> Path:
         """The store, who writes it, and who reads mails; ended in the other order."""

@@ -29,6 +29,7 @@ from dsn_processor.pipeline import (
 )
 from dsn_processor.record.store import Store
 from dsn_processor.server.counting import count_processed
+from dsn_processor.server.futures import pass_on, resolve, wait_for
 from dsn_processor.server.keeper import LOOK_SECONDS, Keeper
 from dsn_processor.server.processing import Processing
 from dsn_processor.terms import MessageState
@@ -106,17 +107,22 @@ class Writer:
         future: asyncio.Future[_Answer] = self._loop.create_future()
         with self._wake:
             if self._ended:
-                _resolve([(future, StoreError("the server has ended: run this again"))])
+                resolve([(future, StoreError("the server has ended: run this again"))])
                 return future
             self._calls.append(_Call(function, future))
             self._wake.notify()
         return future
 
     def ask(self, function: Callable[[Store], _Answer]) -> _Answer:
-        """As ``call``, from any other thread than the loop's: returns when it is done."""
+        """As ``call``, from any other thread than the loop's: returns when it is done. Raises StoreError where nobody is left to
+        do it.
+        """
         answer: Future[_Answer] = Future()
-        self._loop.call_soon_threadsafe(lambda: _pass_on(self.call(function), answer))
-        return answer.result()
+        try:
+            self._loop.call_soon_threadsafe(lambda: pass_on(self.call(function), answer))
+        except RuntimeError:  # it is closed
+            raise StoreError("the server has ended: run this again") from None
+        return wait_for(answer, self._loop)
 
     def came(self, outcomes: Sequence[Outcome]) -> None:
         """Tell, in a function that is called with the store, what came of mails that it stored."""
@@ -373,33 +379,8 @@ class Writer:
 
     def _tell(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if answers:
-            self._loop.call_soon_threadsafe(_resolve, answers)
+            self._loop.call_soon_threadsafe(resolve, answers)
 
 
 def _readdressed(store: Store, work: Work) -> bool:
     return (mail := store.message(work.id)) is not None and mail.envelope != work.unread.message.envelope
-
-
-def _pass_on(source: asyncio.Future[_Answer], answer: Future[_Answer]) -> None:
-    """Tell another thread what a future of the loop tells."""
-
-    def told(done: asyncio.Future[_Answer]) -> None:
-        if done.cancelled():
-            answer.cancel()
-        elif error := done.exception():
-            answer.set_exception(error)
-        else:
-            answer.set_result(done.result())
-
-    source.add_done_callback(told)
-
-
-def _resolve(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, answer in answers:
-        if future.done():  # nobody waits any more
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-            future.exception()  # told as retrieved: the sender may have gone
-        else:
-            future.set_result(answer)

@@ -53,8 +53,13 @@ def build_app(health: Health) -> ASGIApp:
                 Route("/healthz", show_alive),
                 Route("/readyz", show_ready),
             ],
+            exception_handlers={404: _show_nothing},
         )
     )
+
+
+async def _show_nothing(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("not found: /metrics, /healthz and /readyz are what there is\n", status_code=404)
 
 
 class _Headers:

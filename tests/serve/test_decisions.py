@@ -90,6 +90,9 @@ def test_decisions_beside_a_running_server(tmp_path, write_dsn, capsys):
             write_dsn(recipient="bob@example.org", number=9, returned_id="<9@x.example>", diagnostic=UNKNOWN)
         )
         wait_processed(serve.database)
+        lines = [json.loads(line) for line in serve.log().splitlines() if line.startswith("{")]
+        [handed] = [line for line in lines if line["event"] == "mail accepted" and line["room"] == "control"]
+        assert (handed["listener"], handed["source"]) == ("control", "ingest")
         assert ann.listed("--proposed") == {"bob@example.org": "proposed"}
         assert ann.run("check", "bob@example.org").startswith("allow")
         ann.run("suppressions", "accept", "--all", *WHY)

@@ -106,6 +106,7 @@ def test_nothing_else_answers(path, method, status):
     assert found == status
     assert headers["x-content-type-options"] == "nosniff"
     assert len(body) < 100
+    assert (b"/metrics, /healthz and /readyz" in body) is (status == 404)
 
 
 def test_a_fault_of_ours_tells_nobody_what_it_was(caplog):

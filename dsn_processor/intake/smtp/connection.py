@@ -233,7 +233,8 @@ class Connection(Dialogue):
 
     async def handle_exception(self, error: Exception) -> str:
         self.service.refused(Refused.INTERNAL)
-        log.error("session failed", listener=self.service.name, client=self.client, exc_info=error)
+        name = self.service.name
+        log.error("session failed", room=name, listener=name, client=self.client, exc_info=error)
         return "451 4.3.0 Something failed here, come again later"
 
     # ---- PROXY and TLS

@@ -86,6 +86,7 @@ class Dialogue(SMTP):
         """One line in the log about something refused."""
         log.info(
             event,
+            room=self.service.name,
             listener=self.service.name,
             client=self.client,
             helo=self.session.host_name,

@@ -116,4 +116,6 @@ class Service:
         now = self.loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + 1
-            log.warning("connection refused", listener=self.name, client=client, cause=cause.value)
+            log.warning(
+                "connection refused", room=self.name, listener=self.name, client=client, cause=cause.value
+            )

@@ -85,7 +85,8 @@ class Session(Connection):
         except (EOFError, OSError):
             self._closing = True
         if self._closing:
-            log.info("mail unfinished", listener=self.service.name, client=self.client, bytes=self._received)
+            name = self.service.name
+            log.info("mail unfinished", room=name, listener=name, client=self.client, bytes=self._received)
             raise GoneError
 
     async def _answer(self, spool: Spool) -> str:
@@ -134,6 +135,7 @@ class Session(Connection):
     def _tell(self, message: InboundMessage, accepted: Accepted, size: int) -> None:
         log.info(
             "mail accepted",
+            room=self.service.name,
             listener=self.service.name,
             client=self.client,
             helo=self.session.host_name,
