@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dsn_processor import bulk, pipeline
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.facts import InboundMessage
-from dsn_processor.intake.items import Item, Skipped
+from dsn_processor.intake.items import Item, Skipped, gathered
 from dsn_processor.pipeline import Outcome
 from dsn_processor.reading import Rules
 from dsn_processor.server.handover import Handover
@@ -129,20 +129,12 @@ def replay(
 def _batches(
     items: Iterable[Item], tally: Tally, skipped: Callable[[Skipped], None]
 ) -> Iterator[list[InboundMessage]]:
-    batch: list[InboundMessage] = []
-    size = 0
-    for item in items:
-        if isinstance(item, InboundMessage):
-            batch.append(item)
-            size += len(item.raw)
-            if len(batch) >= BATCH_MAILS or size >= BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
-        elif isinstance(item, Skipped):
+    for found in gathered(items, BATCH_MAILS, BATCH_BYTES):
+        if isinstance(found, list):
+            yield found
+        elif isinstance(found, Skipped):
             tally.skipped += 1
-            tally.failed += item.failed
-            skipped(item)
+            tally.failed += found.failed
+            skipped(found)
         else:
             tally.passed_over += 1
-    if batch:
-        yield batch

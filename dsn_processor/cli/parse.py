@@ -5,10 +5,7 @@ from dsn_processor.cli.options import add_rules_option, chosen_rules
 from dsn_processor.errors import DsnProcessorError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from dsn_processor.facts import InboundMessage
-    from dsn_processor.intake.items import Item, Skipped
     from dsn_processor.reading import Rules
 
 
@@ -45,19 +42,20 @@ def run(args: argparse.Namespace) -> int:
 def _parse(args: argparse.Namespace) -> int:
     from dsn_processor.cli.complaints import complain
     from dsn_processor.cli.output import JsonLines
-    from dsn_processor.intake.items import Skipped
+    from dsn_processor.intake.items import Skipped, gathered
     from dsn_processor.intake.walk import Walk
-    from dsn_processor.reading import TOGETHER, expect_many
+    from dsn_processor.reading import TOGETHER, TOGETHER_BYTES, expect_many
 
     expect_many()
     rules = chosen_rules(args.rules)
     out = JsonLines()
     failed = False
     try:
-        for found in _together(Walk(args.paths), 1 if out.is_watched else TOGETHER):
+        for found in gathered(Walk(args.paths), 1 if out.is_watched else TOGETHER, TOGETHER_BYTES):
             if isinstance(found, Skipped):
                 failed = failed or found.failed
                 complain(f"{found.source} {found.why}")
+            if not isinstance(found, list):
                 continue
             for line in _lines(found, rules, mappings=args.mappings):
                 if isinstance(line, str):
@@ -68,27 +66,6 @@ def _parse(args: argparse.Namespace) -> int:
     finally:
         out.flush()
     return 1 if failed else 0
-
-
-def _together(items: "Iterable[Item]", count: int) -> "Iterator[list[InboundMessage] | Skipped]":
-    """The mails in groups of ``count``, and what was skipped between them."""
-    from dsn_processor.facts import InboundMessage
-    from dsn_processor.intake.items import Skipped
-    from dsn_processor.reading import TOGETHER_BYTES
-
-    group: list[InboundMessage] = []
-    size = 0
-    for item in items:
-        if isinstance(item, InboundMessage):
-            group.append(item)
-            size += len(item.raw)
-            if len(group) >= count or size >= TOGETHER_BYTES:
-                yield group
-                group, size = [], 0
-        elif isinstance(item, Skipped):
-            yield item
-    if group:
-        yield group
 
 
 def _lines(

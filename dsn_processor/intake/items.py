@@ -1,5 +1,6 @@
 """What a walk over files hands out, and the limits it keeps."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsn_processor.facts import InboundMessage
@@ -37,3 +38,22 @@ class PassedOver(NamedTuple):
 
 
 Item = InboundMessage | Skipped | PassedOver
+
+
+def gathered(
+    items: Iterable[Item], mails: int, size: int
+) -> Iterator[list[InboundMessage] | Skipped | PassedOver]:
+    """The mails in lists of ``mails``, a list ending sooner where they come to ``size`` bytes; what is no mail as it is met."""
+    batch: list[InboundMessage] = []
+    have = 0
+    for item in items:
+        if not isinstance(item, InboundMessage):
+            yield item
+            continue
+        batch.append(item)
+        have += len(item.raw)
+        if len(batch) >= mails or have >= size:
+            yield batch
+            batch, have = [], 0
+    if batch:
+        yield batch
