@@ -1,5 +1,7 @@
 """What `poll` does with the mails of an IMAP account, against a real server."""
 
+import json
+
 import pytest
 from mailboxes.dovecot import Dovecot
 from mailboxes.poller import Poller, account, ask, faults, letter, report, stored
@@ -101,6 +103,35 @@ def test_new_numbers_for_old_mails_add_nothing(dovecot, user, poll):
     assert faults(poller.database, 31) == []
     assert dovecot.count(user, "INBOX", "KEYWORD", "$Processed") == 31
     assert ask(poller.database, "SELECT count(*) FROM left_mail") == [(1,)]
+
+
+def test_the_same_mail_for_somebody_else_adds_the_recipient(dovecot, user, poll):
+    """In one batch, and later; and it is read again with all of them."""
+    mail = report(0)
+    for_others = [mail.replace(b"bounces+0@", b"bounces+%d@" % number) for number in (1, 2)]
+    dovecot.put(user, [mail, for_others[0]])
+    poller = poll()
+    well(poller.once())
+    recipients = "SELECT envelope_recipients, state FROM message"
+    [(told, state)] = ask(poller.database, recipients)
+    assert (json.loads(told), state) == (["bounces+0@example.com", "bounces+1@example.com"], "processed")
+    dovecot.put(user, [for_others[1], mail])
+    well(poller.once())
+    [(told, state)] = ask(poller.database, recipients)
+    assert json.loads(told) == [f"bounces+{number}@example.com" for number in range(3)]
+    assert state == "processed"
+    assert ask(poller.database, "SELECT count(*) FROM recipient_event") == [(1,)]
+
+
+def test_what_cannot_be_read_later_is_read_first(dovecot, user, poll):
+    """A report in words alone might have been somebody's letter."""
+    words = b"From: <>\nSubject: failure notice\n\nHi. This is the qmail-send program at mail.example.net.\nI'm afraid I wasn't able to deliver your message to the following addresses.\nThis is a permanent error; I've given up. Sorry it didn't work out.\n\n<gone@example.org>:\nSorry, no mailbox here by that name. (#5.1.1)\n"
+    dovecot.put(user, [report(0), words, letter(), report(1)])
+    poller = poll()
+    well(poller.once())
+    assert ask(poller.database, "SELECT kind FROM report") == [("failed",)] * 3
+    assert ask(poller.database, "SELECT count(*) FROM left_mail") == [(1,)]
+    assert dovecot.count(user, "INBOX", "KEYWORD", "$Processed") == 3
 
 
 def test_of_a_large_mail_the_head_is_kept(dovecot, user, poll):

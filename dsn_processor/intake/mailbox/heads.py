@@ -9,7 +9,14 @@ from dsn_processor.parse.fields import HEADER_LIMIT, unfold
 from dsn_processor.patterns import pattern
 
 _MOST = 20
-_REPORT = pattern(rb"\ncontent-type[ \t]*:[ \t]*(?:\n[ \t]+)?multipart/report\b", re.IGNORECASE)
+_REPORT = pattern(
+    rb"\ncontent-type[ \t]*+:[ \t]*+(?:\n[ \t]++)?multipart/report\b([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.IGNORECASE,
+)
+_OURS = pattern(
+    rb"[;\s]report-type\s*+=\s*+\"?(?:delivery-status|disposition-notification|feedback-report)\b",
+    re.IGNORECASE,
+)
 
 
 def head_of(raw: bytes) -> bytes:
@@ -22,8 +29,11 @@ def head_of(raw: bytes) -> bytes:
 
 
 def says_report(head: bytes) -> bool:
-    """Whether a mail says in its header that it is a report (RFC 6522): what people write is never."""
-    return _REPORT.search(head) is not None
+    """Whether a mail says in its header that it is a report (RFC 6522) of a kind that we read: what people write is never,
+    nor are the reports of other protocols.
+    """
+    said = _REPORT.search(head)
+    return said is not None and _OURS.search(said[1]) is not None
 
 
 def envelope_of(head: bytes, headers: Sequence[str]) -> Envelope:

@@ -31,7 +31,9 @@ from dsn_processor.workers import Readers
 log = logs.get_logger(room="mailbox")
 
 _BATCH_OCTETS = 8_000_000
-_SMALL = 50_000  # octets of a mail whose size is not asked for
+_SMALL = (
+    _BATCH_OCTETS // CHUNK
+)  # octets of a mail whose size is not asked for: so many fill no batch too early
 #: How often a mail may fail to be fetched.
 ATTEMPTS = 5
 _IDLE_SECONDS = (
