@@ -1,6 +1,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.options import add_db_option, add_rules_option, chosen_rules
@@ -124,7 +125,8 @@ def _print_json(changes: Iterator[dict[str, Any]], tally: Tally) -> None:
 def _print_table(changes: Iterator[dict[str, Any]], tally: Tally) -> None:
     from dsn_processor.cli.render import print_table
 
-    print_table(_COLUMNS, map(_row, changes))
+    if (first := next(changes, None)) is not None:  # else nothing changes: no heading without rows
+        print_table(_COLUMNS, map(_row, chain([first], changes)))
     found = tally.summary()
     verb = "would change" if found["dry_run"] else "changed"
     print(
