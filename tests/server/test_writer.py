@@ -14,6 +14,7 @@ import pytest
 from dsn_processor import bulk, metrics
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError, StoreMovedError
 from dsn_processor.facts import Envelope, InboundMessage
+from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.pipeline import release
 from dsn_processor.record.store import Store
 from dsn_processor.server.control import Control
@@ -383,7 +384,7 @@ def with_control(url, ask, **options):
 
     async def steps():
         async with Rig(url, **options) as rig:
-            control = Control(rig.keeper, rig.writer, Taking(rig.writer))
+            control = Control(rig.keeper, rig.writer, Taking(rig.writer), WebhookOptions)
             await control.start()
             mode = control_path(path_of(url)).stat().st_mode & 0o777
             assert mode == 0o600
