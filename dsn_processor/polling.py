@@ -81,5 +81,6 @@ def polling(
         closing.callback(readers.close)
         if catching_up is not None:
             closing.callback(catching_up.stop, _PATIENCE)
-        readers.warm_up()
+        if not keeping.reads_later:
+            readers.warm_up()
         yield Polling(Accounts(keeping, readers, rules, following, dry_run=dry_run), catching_up)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from correlate.registry import measure as measure_registry
+from mailboxes.speed import measure as measure_mailbox
 from policy.checking import measure as measure_checks
 from serve import speed
 
@@ -28,6 +29,7 @@ COMMAND = [sys.executable, "-m", "dsn_processor"]
 CORPORA = ROOT.parent / "shared" / "corpora"
 LOST = 0.15  # of a kept ratio, before the run fails
 START_ROUNDS = 11
+MAILBOX = 0.6  # of a bare loop of FETCH
 
 FLUFL = """
 import logging, os, sys
@@ -136,6 +138,7 @@ class Bench:
             "addresses": self.addresses,
             "serve": self.serve,
             "memory": self.memory,
+            "imap": self.imap,
         }
 
     def worst(self) -> None:
@@ -150,6 +153,13 @@ class Bench:
         print("\nwho may be mailed (--addresses says how many):", flush=True)
         if measure_checks(self.args.addresses) > 2:
             self.failures.append("check takes more than twice as long as bare look-ups")
+
+    def imap(self) -> None:
+        print("\na mailbox emptied, beside a bare loop of FETCH:", flush=True)
+        ratio = measure_mailbox(self.args.mailbox, self.args.rounds)
+        print(f"  median {ratio:.2f}", flush=True)
+        if ratio < MAILBOX:
+            self.failures.append(f"a mailbox is emptied at {ratio:.2f} of a bare FETCH: less than {MAILBOX}")
 
     def copies(self, count: int) -> Path:
         """A folder of so many mails, no two with the same bytes, so that each is stored as a mail of its own."""
@@ -342,6 +352,7 @@ def main() -> int:
     parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
     parser.add_argument("--addresses", type=int, default=1_000_000, help="addresses checked")
     parser.add_argument("--serve-rounds", type=int, default=3)
+    parser.add_argument("--mailbox", type=int, default=10_000, metavar="N", help="mails in the mailbox")
     parser.add_argument("--only", nargs="+", metavar="PART", help="measure these alone")
     parser.add_argument(
         "--corpus",

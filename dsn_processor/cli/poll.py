@@ -136,12 +136,19 @@ class Follower:
         self._lock = Lock()
         self.statuses: dict[str, AccountStatus] = {}
         self.left = 0
+        self._began: float | None = None
+        self.fetching_seconds = (
+            0.0  # from the first mail that was found to the last that was fetched, stored and filed
+        )
 
     def found(self, account: str, waiting: int) -> None:  # noqa: ARG002  (the protocol's)
+        self._began = self._began or time.monotonic()
         self._progress.found(waiting)
 
     def taken(self, account: str, outcomes: "Sequence[Outcome]", handled: int, waiting: int) -> None:  # noqa: ARG002  (the protocol's)
         with self._lock:
+            if handled and self._began is not None:
+                self.fetching_seconds = time.monotonic() - self._began
             for outcome in outcomes:
                 if outcome.waits:
                     continue  # and is told when it was processed
@@ -164,7 +171,8 @@ def _tell(args: argparse.Namespace, follower: Follower, tally: "Tally", seconds:
         import json
 
         told = describe_tally(tally, seconds, interrupted=False)
-        print(json.dumps({**told, "left": follower.left, "dry_run": args.dry_run}))
+        told |= {"left": follower.left, "fetching_seconds": round(follower.fetching_seconds, 3)}
+        print(json.dumps({**told, "dry_run": args.dry_run}))
         return
     print_tally(tally, seconds, "nothing: a dry run" if args.dry_run else url)
     if follower.left:

@@ -1,17 +1,16 @@
 """What takes long with an IMAP mailbox, for `make soak`: kills, a server in trouble, a folder of 100,000 mails."""
 
 import re
-import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from imapclient import IMAPClient
-from mailboxes.dovecot import PASSWORD, Dovecot
+from mailboxes.dovecot import Dovecot
 from mailboxes.kills import kill_again_and_again
 from mailboxes.poller import COMMAND, Poller, account, faults, report, stored
+from mailboxes.speed import bare
 
 _MAILS = 1_000
 _AWAY = 60.0  # seconds that the server is away
@@ -94,35 +93,20 @@ def large(mails: int) -> Iterator[str]:
         with Dovecot() as dovecot, tempfile.TemporaryDirectory() as folder:
             dovecot.put("bounces", map(report, range(number)))
             dovecot.count("bounces")  # have it indexed, for all the same
-            bare = _bare(dovecot, number)
+            rate, _ = bare(dovecot, number)
             began = time.monotonic()
             peaks[number] = _once(Poller(Path(folder), account(dovecot)))
             ours = number / (time.monotonic() - began)
             there = stored(Path(folder) / "bounces.db")
         print(
-            f"imap, {number:,} mails: {ours:,.0f} a second stored, read and flagged, {ours / bare:.2f} of a bare FETCH "
-            f"({bare:,.0f}); {peaks[number]:.0f} MiB at most",
+            f"imap, {number:,} mails: {ours:,.0f} a second stored, read and flagged, {ours / rate:.2f} of a bare FETCH "
+            f"({rate:,.0f}); {peaks[number]:.0f} MiB at most",
             flush=True,
         )
         if there != number:
             yield f"imap: {there} of {number} mails are stored"
     if peaks[mails] > peaks[mails // 10] + _GROWTH:
         yield f"imap: memory grows with the folder: {peaks}"
-    if ours < 0.6 * bare:
-        yield f"imap: {ours / bare:.2f} of a bare FETCH"
-
-
-def _bare(dovecot: Dovecot, mails: int) -> float:
-    """Mails a second that the same library fetches, a hundred at a time, and does nothing with."""
-    context = ssl.create_default_context(cafile=str(dovecot.certificate))
-    with IMAPClient("localhost", dovecot.imaps, ssl_context=context, timeout=30) as client:
-        client.login("bounces", PASSWORD)
-        client.select_folder("INBOX", readonly=True)
-        began = time.monotonic()
-        uids = client.search("ALL")
-        for start in range(0, len(uids), 100):
-            client.fetch(uids[start : start + 100], ["BODY.PEEK[]"])
-    return mails / (time.monotonic() - began)
 
 
 def _once(poller: Poller) -> float:
