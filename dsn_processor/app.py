@@ -115,7 +115,7 @@ def deliver_webhooks(
     url: str, options: WebhookOptions, people: Sequence[NotifyOptions] = ()
 ) -> Figures | None:
     """Deliver what is due, and tell what is left. None where a server holds the database: it does so by itself."""
-    import asyncio  # noqa: PLC0415  most commands deliver nothing
+    import uvloop  # noqa: PLC0415  most commands deliver nothing
 
     from dsn_processor.server.webhooks import Webhooks  # noqa: PLC0415
 
@@ -127,7 +127,7 @@ def deliver_webhooks(
         async def call(function: Callable[[Store], Any]) -> Any:
             return function(mine)
 
-        asyncio.run(Webhooks(call, lambda: options, lambda: people).once())
+        uvloop.run(Webhooks(call, lambda: options, lambda: people).once())
         return store.outbox.figures()
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from correlate.registry import measure as measure_registry
 from mailboxes.speed import measure as measure_mailbox
+from notify import speed as webhook_speed
 from policy.checking import measure as measure_checks
 from serve import speed
 
@@ -137,6 +138,7 @@ class Bench:
             "sends": self.sends,
             "addresses": self.addresses,
             "serve": self.serve,
+            "webhooks": self.webhooks,
             "memory": self.memory,
             "imap": self.imap,
         }
@@ -256,6 +258,13 @@ class Bench:
         self.ratios |= compared.ratios
         self.failures += compared.failures
 
+    def webhooks(self) -> None:
+        args = self.args
+        seeds = mails_of(args.corpus)
+        compared = webhook_speed.compare(args.webhooks, args.serve_mails, args.serve_rounds, seeds)
+        self.ratios |= compared.ratios
+        self.failures += compared.failures
+
     def memory(self) -> None:
         if not self.args.memory:
             return
@@ -345,6 +354,7 @@ def main() -> int:
         "--memory",
         type=int,
         default=100_000,
+    parser.add_argument("--mailbox", type=int, default=10_000, metavar="N", help="mails in the mailbox")
         metavar="MAILS",
         help="mails replayed to see that memory stays flat; 0 skips it",
     )
@@ -352,7 +362,7 @@ def main() -> int:
     parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
     parser.add_argument("--addresses", type=int, default=1_000_000, help="addresses checked")
     parser.add_argument("--serve-rounds", type=int, default=3)
-    parser.add_argument("--mailbox", type=int, default=10_000, metavar="N", help="mails in the mailbox")
+    parser.add_argument("--webhooks", type=int, default=10_000, help="events told to two endpoints")
     parser.add_argument("--only", nargs="+", metavar="PART", help="measure these alone")
     parser.add_argument(
         "--corpus",

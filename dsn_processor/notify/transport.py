@@ -21,7 +21,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]  #: the IP addresses of
 
 _CONNECT_SECONDS = 5.0  # for each address of a host
 _IDLE_SECONDS = 30.0
-_CONNECTIONS = 256
 
 # httpcore's errors -> httpx's, whose callers know them.
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
@@ -52,51 +51,74 @@ def client(options: Callable[[], WebhookOptions], resolve: Resolve = resolve) ->
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx's own transport lets nobody choose how it connects: this is a pool of httpcore's that does."""
+    """httpx's own transport lets nobody choose how it connects; this one does, over httpcore's connections. Its pool is not
+    used: under load it gives one connection to two requests, and the one that loses may wait for ever. Here a connection is
+    its request's alone until the answer is read.
+    """
 
     def __init__(self, options: Callable[[], WebhookOptions], resolve: Resolve) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
-            max_connections=None,  # each endpoint has a bound of its own
-            max_keepalive_connections=_CONNECTIONS,
-            keepalive_expiry=_IDLE_SECONDS,
-            network_backend=_Guarded(options, resolve),
-        )
+        self._tls = ssl.create_default_context()
+        self._backend = _Guarded(options, resolve)
+        self._idle: dict[str, list[httpcore.AsyncHTTPConnection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        connection = await self._take(url.origin)
         try:
-            response = await self._pool.handle_async_request(
+            response = await connection.handle_async_request(
                 httpcore.Request(
                     method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
+                    url=url,
                     headers=request.headers.raw,
                     content=request.stream,
                     extensions=request.extensions,
                 )
             )
-        except Exception as error:
+        except BaseException as error:
+            await connection.aclose()
             raise _told(error, request) from error
         assert not isinstance(response.stream, bytes)
         return httpx.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_Body(response.stream, request),
+            stream=_Body(response.stream, request, lambda: self._give_back(url.origin, connection)),
             extensions=response.extensions,
         )
 
+    async def _take(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        """One that is idle, the last used first, or a new one."""
+        idle = self._idle.get(str(origin), [])
+        while idle:
+            connection = idle.pop()
+            if connection.is_idle() and not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return httpcore.AsyncHTTPConnection(
+            origin, ssl_context=self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=self._backend
+        )
+
+    def _give_back(self, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
+        if connection.is_idle():
+            self._idle.setdefault(str(origin), []).append(connection)
+
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        while self._idle:
+            for connection in self._idle.popitem()[1]:
+                await connection.aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, request: httpx.Request) -> None:
+    """``done`` is called when the connection is free, or closed."""
+
+    def __init__(self, stream: Any, request: httpx.Request, done: Callable[[], None]) -> None:
         self._stream = stream
         self._request = request
+        self._done = done
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -107,6 +129,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        self._done()
 
 
 class _Guarded(httpcore.AsyncNetworkBackend):
@@ -145,7 +168,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         await self._dial.sleep(seconds)
 
 
-def _told(error: Exception, request: httpx.Request) -> Exception:
+def _told(error: BaseException, request: httpx.Request) -> BaseException:
     """The error as httpx would raise it."""
     if isinstance(error, RefusedUrlError):
         return error
