@@ -43,6 +43,11 @@ _HOLD = {
     )
     for kind, column in _COLUMNS.items()
 }
+# Of a server's wave that is a domain's as well one alert is enough.
+_TOLD = text(
+    f"""SELECT EXISTS (SELECT 1 FROM wave WHERE kind = 'domain' AND wave.hour = :hour AND wave.subject IN (
+    SELECT domain FROM suppression WHERE {_COUNTED} AND remote_mta = :subject AND hour = :hour))"""  # noqa: S608
+)
 _KNOWN = text("SELECT coalesce(sum(addresses), 0) FROM sent_domain WHERE domain = :domain")
 _MET = text("SELECT count(DISTINCT canonical) FROM recipient_event WHERE domain = :domain")
 _KEEP = text(
@@ -138,7 +143,7 @@ def _weigh(connection: Connection, one: _Hour, number: int, options: PolicyOptio
         connection.execute(_FORGET, {"name": name})
         return
     connection.execute(_KEEP, {"name": name, "kind": kind, **where, "addresses": number})
-    if kind == "domain":  # its server's wave is the same trouble
+    if kind == "domain" or not connection.scalar(_TOLD, where):
         words = {"name": name, "kind": "suppressions_held", "subject": subject, "number": number}
         connection.execute(_SET_ALERT, words)
         _raise(connection, [name], 0)

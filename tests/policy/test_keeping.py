@@ -194,6 +194,48 @@ def test_a_wave_is_held_released_and_undone(store, mail):
     assert listed(store) == []
 
 
+def test_d56_a_server_that_says_550_to_all(store, mail):
+    """Of many domains, each of which is below its own limit; their users took mail before."""
+    store.addresses.ruling = Ruling(PolicyOptions(mode="open"))
+    users = [f"user{n}@domain{n % 3}.example" for n in range(60)]
+    before = NOW - timedelta(days=5)
+    with store.transaction():
+        store.add_deliveries([Send(f"{one}-1", one, before, delivered_at=before) for one in users])
+    take(store, [mail(n, recipient=one) for n, one in enumerate(users)], now=NOW)
+    assert {one.standing for one in listed(store)} == {Standing.HELD}
+    assert store.addresses.check(users, NOW) == {}
+    [wave] = store.addresses.waves()
+    assert (wave.kind, wave.subject, wave.addresses) == ("mx", "mx.example.net", 60)
+    with store.transaction():
+        store.addresses.decide_wave(wave.name, "undone", ANN)
+    assert listed(store) == []
+    assert (
+        store.addresses.show(users[0], NOW).state is None
+        or not store.addresses.show(users[0], NOW).state["strikes"]
+    )
+
+
+def test_a_wave_of_one_server_is_an_alert(store, mail):
+    users = [f"user{n}@domain{n % 3}.example" for n in range(60)]
+    take(store, [mail(n, recipient=one) for n, one in enumerate(users)], now=NOW)
+    assert [(one.kind, one.subject) for one in store.addresses.alerts()] == [
+        ("suppressions_held", "mx.example.net")
+    ]
+
+
+def test_a_rebuild_of_many_pages(store, mail, monkeypatch):
+    monkeypatch.setattr("dsn_processor.record.standing._PAGE", 2)
+    with store.transaction():
+        store.addresses.act(Act.ADD, [f"user{n:03}@example.net" for n in range(205)], ANN, at=NOW)
+    before = rows(store)
+    with store.transaction():
+        assert store.addresses.rebuild(By()) == 0
+        for table in TABLES:
+            store._connection.execute(text(f"DELETE FROM {table}"))
+        assert store.addresses.rebuild(By()) == 205
+    assert rows(store) == before
+
+
 def test_a_large_domain_has_a_large_limit(store, mail):
     store.addresses.ruling = Ruling(PolicyOptions(mode="open"))
     with store.transaction():
