@@ -15,8 +15,9 @@ from dsn_processor.patterns import pattern
 LIMIT = 600
 KNOWN = 1024  # texts whose guess is kept
 
-_SENTENCE = pattern(r"(?<=[.;!?])\s|[\u3002\uff01\uff1f]")
+_SENTENCE = pattern(r"(?<=[.;!?])\s|[\u3002\uff01\uff1f]|(?<=\bsaid: )")
 _URL = pattern(r"\b(?:https?://|www\.)\S+")  # it may hold any word
+_IP = pattern(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 _ACCENTS = pattern(r"[\u0300-\u036f]+")
 _WORD = pattern(r"(?!n't)[a-z0-9]")  # "n't" ends a word
 
@@ -24,6 +25,11 @@ _WORD = pattern(r"(?!n't)[a-z0-9]")  # "n't" ends a word
 def plain(text: str) -> str:
     """``text`` without accents: senders and servers leave them out as they please."""
     return text if text.isascii() else _ACCENTS.sub("", normalize("NFKD", text))
+
+
+def _bare(text: str) -> str:
+    """A folded text as it is searched: without URLs, and with "ip address" for each of those."""
+    return _IP.sub("ip address", _URL.sub("", plain(text[:LIMIT])))
 
 
 class Guesses:
@@ -37,7 +43,7 @@ class Guesses:
         """The first guess that holds for any sentence of a text that is folded; None where none does, or where
         ``alone`` is asked for and others hold for other sentences: a list of possible causes.
         """
-        sentences = [one for one in _SENTENCE.split(_URL.sub("", plain(text[:LIMIT]))) if one]
+        sentences = [one for one in _SENTENCE.split(_bare(text)) if one]
         found: Guess | None = None
         for guess, groups, unless in self._asked:
             for sentence in sentences:

@@ -133,7 +133,9 @@ def read_status(text: str, defects: list[Defect]) -> StatusFields:
         if len(group) == len(
             pairs
         ):  # no field twice, as in nearly all blocks: they are one recipient's or the message's
-            if next(iter(group), "") in _NAMING and len(status.recipients) < BLOCK_LIMIT:
+            first = next(iter(group), "")
+            split = current is not None and _mergeable(current, first) and current.keys().isdisjoint(group)
+            if first in _NAMING and len(status.recipients) < BLOCK_LIMIT and not split:
                 current = group
                 status.recipients.append(group)
                 continue
@@ -169,7 +171,9 @@ def _named_value(name: str, value: str) -> tuple[str, str]:
 
 def _mergeable(current: Group, key: str) -> bool:
     """Whether a new block goes on with the recipient before it, a blank line having split it."""
-    return key == "action" and ("action" not in current)
+    return key not in current and (
+        key == "action" or _NAMING.issuperset(current)
+    )  # named so far, and no more
 
 
 def _lend_message_fields(status: StatusFields) -> None:
