@@ -354,10 +354,10 @@ def main() -> int:
         "--memory",
         type=int,
         default=100_000,
-    parser.add_argument("--mailbox", type=int, default=10_000, metavar="N", help="mails in the mailbox")
         metavar="MAILS",
         help="mails replayed to see that memory stays flat; 0 skips it",
     )
+    parser.add_argument("--mailbox", type=int, default=10_000, metavar="N", help="mails in the mailbox")
     parser.add_argument("--serve-mails", type=int, default=3_000, help="mails sent to the server in one run")
     parser.add_argument("--sends", type=int, default=200_000, help="mails put into the registry of sends")
     parser.add_argument("--addresses", type=int, default=1_000_000, help="addresses checked")

@@ -86,6 +86,7 @@ def examine(config: str | None, db: str | None) -> Iterator[Finding]:
         check_descriptors,
         check_ports,
         check_accounts,
+        check_webhooks,
         check_modes,
         check_alerts,
     ):
@@ -326,6 +327,28 @@ def check_accounts(patient: Patient) -> Iterator[Finding]:
                 "" if status.checked_at is None else f", last read {status.checked_at:%Y-%m-%d %H:%M} UTC"
             )
             yield Finding(OK, "accounts", f"{name} works{checked}")
+
+
+def check_webhooks(patient: Patient) -> Iterator[Finding]:
+    """Who is told of what happens, and what could not be delivered."""
+    if not patient.path.exists():
+        return
+    try:
+        with Store.open(patient.settings.database, readonly=True) as store:
+            endpoints, counts = store.outbox.endpoints(), store.outbox.counts()
+    except StoreError:
+        return  # told of by the check of the database
+    for number, endpoint in endpoints.items():
+        name, states = endpoint.name, counts.get(number, {})
+        dead, waiting = states.get("dead", 0), states.get("pending", 0)
+        if not endpoint.enabled:
+            found = f"{name} is disabled ({endpoint.why}), {waiting} deliveries wait"
+            yield Finding(WARN, "webhooks", found, f"dsn-processor webhooks enable {name}, or remove {name}")
+        elif dead:
+            advice = f"dsn-processor webhooks replay --state dead --endpoint {name}, once it answers again"
+            yield Finding(WARN, "webhooks", f"{name}: {dead} deliveries were given up", advice)
+        else:
+            yield Finding(OK, "webhooks", f"{name} is told, {waiting} deliveries wait")
 
 
 def check_modes(patient: Patient) -> Iterator[Finding]:
