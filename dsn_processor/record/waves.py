@@ -114,12 +114,19 @@ def watch(connection: Connection, rows: Iterable[Mapping[str, Any]], options: Po
             if row["remote_mta"]:
                 touched.add(("mx", row["remote_mta"], row["hour"]))
     many = _counted(connection, touched, options.wave_least)
-    named = {row.name for row in fetch(connection, _NAMED, json.dumps([name_of(*one) for one in touched]))}
-    looked_at = sorted(one for one in touched if one in many or name_of(*one) in named)
+    named = _named(connection, touched)
+    looked_at = sorted(one for one in touched if one in many or (named and name_of(*one) in named))
     for one in looked_at:
         _weigh(connection, one, many.get(one, 0), options)
     for kind, subject, hour in looked_at:
         connection.execute(_HOLD[kind], {"subject": subject, "hour": hour})
+
+
+def _named(connection: Connection, hours: Iterable[_Hour]) -> set[str]:
+    """The names of those of these hours that are waves by now."""
+    if not fetch(connection, "SELECT 1 FROM wave LIMIT 1"):
+        return set()
+    return {row.name for row in fetch(connection, _NAMED, json.dumps([name_of(*one) for one in hours]))}
 
 
 def _counted(connection: Connection, hours: Iterable[_Hour], least: int) -> dict[_Hour, int]:
