@@ -167,13 +167,19 @@ class Deliverer:
         try:
             while following is not None:
                 due, following = following, None
-                answer = await self._send(lane.endpoint, due)
-                self._count(lane, due, answer)
+                self._count(lane, due, await self._answer(lane.endpoint, due))
                 if not self._stopping and lane.queue and lane.failures == 0:
                     following = lane.queue.popleft()
         finally:
             lane.flying -= 1
             self._event.set()
+
+    async def _answer(self, endpoint: Endpoint, due: Due) -> Answer:
+        try:
+            return await self._send(endpoint, due)
+        except Exception as error:
+            log.exception("fault of ours")
+            return Answer(None, f"fault of ours: {error!r}")
 
     def _count(self, lane: _Lane, due: Due, answer: Answer) -> None:
         now = self._clock()
@@ -202,8 +208,11 @@ class Deliverer:
         }
         try:
             turn = await self._exchange(done, wanted, self._clock())
-        except StoreError as error:
-            log.warning("webhook outcomes not kept", error=str(error), number=len(done))
+        except Exception as error:  # goes on, whatever a turn met: nobody else would start it again
+            if isinstance(error, StoreError):
+                log.warning("webhook outcomes not kept", error=str(error), number=len(done))
+            else:
+                log.exception("fault of ours")
             self._done[:0] = done
             if not self._stopping:
                 await self._wait(asyncio.Event(), _LOOK_SECONDS)

@@ -139,10 +139,10 @@ class Server:
         self._writer.start()
         closing.push_async_callback(asyncio.to_thread, self._processing.stop, _READING_SECONDS)
         self._processing.start(self._writer)
-        self._keeper.wake = self._webhooks.wake
         self._webhooks.start()
-        await self._webhooks.know_people()
         closing.push_async_callback(self._webhooks.stop)
+        self._keeper.wake = self._webhooks.wake
+        await self._webhooks.know_people()
         control = Control(self._keeper, self._writer, self, lambda: self._settings.webhooks)
         await control.start()
         closing.push_async_callback(control.stop)

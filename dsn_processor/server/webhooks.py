@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from dsn_processor import logs, metrics
@@ -90,7 +91,8 @@ class Webhooks:
 
     def wake(self) -> None:
         """There is something new in the outbox, or about endpoints."""
-        self._loop.call_soon_threadsafe(self._woken)
+        with suppress(RuntimeError):  # the loop has ended: the next start looks by itself
+            self._loop.call_soon_threadsafe(self._woken)
 
     def oldest_seconds(self) -> float:
         oldest = self.figures.oldest

@@ -343,7 +343,7 @@ def test_what_the_store_cannot_keep_is_kept_later(store):
             tell(store, "a@example.net", "a@example.net", "b@example.net")
 
             async def and_then_the_disk_fails(_):
-                delivery.faults = [StoreError("no room"), StoreError("no room")]
+                delivery.faults = [StoreError("no room"), ValueError("a fault of ours")]
                 sink.answer = sink._fine
                 return Reply(200)
 
