@@ -4,9 +4,12 @@ Phrases know what servers were seen to say; a guess knows what they talk of. It 
 all that it can judge.
 """
 
-import re
+from collections import defaultdict
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 from unicodedata import normalize
+
+import ahocorasick
 
 from dsn_processor.classify.rules import Guess, Tables
 from dsn_processor.patterns import pattern
@@ -32,8 +35,16 @@ def _bare(text: str) -> str:
     return _IP.sub("ip address", _URL.sub("", plain(text[:LIMIT])))
 
 
+class _Asked(NamedTuple):
+    """A guess with the numbers of its groups, and of the group that must not stand there."""
+
+    guess: Guess
+    groups: frozenset[int]
+    unless: int
+
+
 class Guesses:
-    """The guesses made searchable, when the first one is asked for."""
+    """The guesses made searchable, when the first one is asked for: one pass of an automaton for all their words."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -41,40 +52,48 @@ class Guesses:
 
     def _of(self, text: str, alone: bool) -> Guess | None:
         """The first guess that holds for any sentence of a text that is folded; None where none does, or where
-        ``alone`` is asked for and others hold for other sentences: a list of possible causes.
+        ``alone`` is asked for and others hold, too: a list of possible causes.
         """
-        sentences = [one for one in _SENTENCE.split(_bare(text)) if one]
+        if not self._tables.guesses:
+            return None
+        named = [self._named(sentence) for sentence in _SENTENCE.split(_bare(text)) if sentence]
         found: Guess | None = None
-        for guess, groups, unless in self._asked:
-            for sentence in sentences:
-                if all(group.search(sentence) for group in groups) and not (
-                    unless and unless.search(sentence)
-                ):
-                    if found and alone:
-                        return None
-                    found = found or guess
-            if found and not alone:
-                break
+        for guess, groups, unless in self._searched[1]:
+            if any(groups <= one and unless not in one for one in named):
+                if found:
+                    return None
+                found = guess
+                if not alone:
+                    break
+        return found
+
+    def _named(self, sentence: str) -> set[int]:
+        """The groups of which a word stands in ``sentence``, each from the begin of a word on; scripts without spaces
+        have none to ask for.
+        """
+        found: set[int] = set()
+        for last, (length, begins_word, groups) in self._searched[0].iter(sentence):
+            start = last - length + 1
+            if not (begins_word and start and _WORD.match(sentence[start - 1])):
+                found |= groups
         return found
 
     @cached_property
-    def _asked(self) -> list[tuple[Guess, list[re.Pattern[str]], re.Pattern[str] | None]]:
-        return [
-            (
-                guess,
-                [self._any(group) for group in guess.words],
-                self._any(guess.unless) if guess.unless else None,
-            )
-            for guess in self._tables.guesses
-        ]
-
-    def _any(self, words: tuple[str, ...]) -> re.Pattern[str]:
-        """Any of ``words``, each from the begin of a word on; scripts without spaces have none to ask for."""
-        given = [
-            one for word in words for one in (self._tables.words[word[1:]] if word[0] == "$" else (word,))
-        ]
-        return pattern(
-            "|".join(
-                (r"(?<![a-z0-9])" if _WORD.match(word) else "") + re.escape(plain(word)) for word in given
-            )
-        )
+    def _searched(self) -> tuple[ahocorasick.Automaton, list[_Asked]]:
+        numbers: dict[tuple[str, ...], int] = {}
+        asked = []
+        for guess in self._tables.guesses:
+            *groups, unless = [
+                numbers.setdefault(group, len(numbers)) for group in (*guess.words, guess.unless)
+            ]
+            asked.append(_Asked(guess, frozenset(groups), unless))
+        words: dict[str, set[int]] = defaultdict(set)
+        for group, number in numbers.items():
+            for word in group:
+                for one in self._tables.words[word[1:]] if word[0] == "$" else (word,):
+                    words[plain(one)].add(number)
+        automaton = ahocorasick.Automaton()
+        for word, known in words.items():
+            automaton.add_word(word, (len(word), bool(_WORD.match(word)), known))
+        automaton.make_automaton()
+        return automaton, asked
