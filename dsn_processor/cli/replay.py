@@ -1,7 +1,9 @@
 """Take mails from files into the database, and say what was found."""
 
 import argparse
+import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.complaints import complain
@@ -49,6 +51,22 @@ def _workers(text: str) -> int:
     return int(text)
 
 
+def tell_alerts(url: str, since: datetime) -> None:
+    """What came of these mails that a person should decide, or hear of: nobody looks for it unasked."""
+    from dsn_processor.errors import StoreError
+    from dsn_processor.record.store import Store
+    from dsn_processor.safe import safe
+
+    try:
+        with Store.open(url, readonly=True) as store:
+            alerts = store.addresses.alerts_since(since)
+    except StoreError:
+        return  # the mails are stored, and that is told
+    for alert in alerts:
+        advice = ": `dsn-processor suppressions waves`" if alert.kind == "suppressions_held" else ""
+        print(f"dsn-processor: alert: {safe(str(alert))}{advice}", file=sys.stderr)
+
+
 def run(args: argparse.Namespace) -> int:
     from dsn_processor.cli.progress import Progress
     from dsn_processor.intake.walk import Walk
@@ -67,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     url, correlation = database_url(args.db), correlation_options()
     walk = Walk(args.paths)
     tally, failures = Tally(), Failures(wanted=args.table)
-    began = time.monotonic()
+    began, started = time.monotonic(), datetime.now(UTC)
     interrupted = False
     with (
         Progress(args.paths, walk) as progress,
@@ -94,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 interrupted = True
             name = store.name
     seconds = time.monotonic() - began
+    tell_alerts(url, started)
     if args.json:
         import json
 

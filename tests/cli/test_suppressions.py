@@ -195,11 +195,13 @@ def test_what_did_not_fail_has_no_advice(run, put):
     assert {event[name] for name in ADVICE} == {None}
 
 
-def test_waves(run, put, monkeypatch):
+def test_waves(cli, url, run, put, monkeypatch):
     monkeypatch.setenv("DSN_PROCESSOR__POLICY__WAVE_LEAST", "1")
     diagnostic = "550 5.1.1 User unknown"
-    run(
+    _, _, told = cli(
         "replay",
+        "--db",
+        url,
         *(
             put(
                 f"{n}.eml",
@@ -211,6 +213,7 @@ def test_waves(run, put, monkeypatch):
             for n in range(3)
         ),
     )
+    assert "alert: 3 suppressions held about example.net" in told
     assert {one["standing"] for one in listed(run)} == {"held"}
     waves = json.loads(run("suppressions", "waves", "--json"))
     name = next(wave["name"] for wave in waves["waves"] if wave["kind"] == "domain")
