@@ -1,6 +1,8 @@
 """A Dovecot of its own: own configuration, mails, log and ports of this machine; the system's is left alone."""
 
+import grp
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -202,13 +204,14 @@ class Dovecot:
 
     def put(self, user: str, mails: Iterable[bytes], folder: str = "INBOX") -> None:
         """Deliver mails, as an MTA that writes to the Maildir."""
-        new = self._maildir(user, folder) / "new"
+        maildir = self._maildir(user, folder)
+        owner = pwd.getpwnam("mail").pw_uid, grp.getgrnam("mail").gr_gid
         for number, mail in enumerate(mails):
             name = f"{time.time_ns()}.{number}.mail.example.com"
-            path = new.parent / "tmp" / name
+            path = maildir / "tmp" / name
             path.write_bytes(mail)
-            shutil.chown(path, "mail", "mail")
-            path.rename(new / name)
+            os.chown(path, *owner)
+            path.rename(maildir / "new" / name)
 
     def _maildir(self, user: str, folder: str) -> Path:
         root = self.folder / "mail" / user / "Maildir"

@@ -128,8 +128,10 @@ class Poller:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def wait_stored(self, number: int, patience: float = 60) -> None:
-        wait(lambda: stored(self.database) >= number, f"not {number} are stored", patience, log=self.log)
+    def wait_processed(self, number: int, patience: float = 60) -> None:
+        wait(
+            lambda: processed(self.database) >= number, f"not {number} are processed", patience, log=self.log
+        )
 
     def wait_said(self, words: str, times: int = 1, patience: float = 60) -> None:
         wait(lambda: self.log().count(words) >= times, f"{words!r} is not said", patience, log=self.log)
@@ -152,6 +154,11 @@ def ask(database: Path, statement: str) -> list[tuple[Any, ...]]:
 def stored(database: Path) -> int:
     """How many mails are stored."""
     return next(iter(ask(database, "SELECT count(*) FROM message")), (0,))[0]
+
+
+def processed(database: Path) -> int:
+    """How many mails are stored and processed."""
+    return next(iter(ask(database, "SELECT count(*) FROM message WHERE state = 'processed'")), (0,))[0]
 
 
 def faults(database: Path, reports: int) -> list[str]:

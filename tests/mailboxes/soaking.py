@@ -49,12 +49,12 @@ def troubles() -> Iterator[str]:
             dovecot.put("bounces", map(report, range(100)))
             poller = Poller(Path(folder), account(dovecot, poll_interval=5, timeout=5, batch=10))
             with poller:
-                poller.wait_stored(50)
+                poller.wait_processed(50)
                 trouble(dovecot)
                 dovecot.put("bounces", map(report, range(100, 200)))
                 began = time.monotonic()
                 waits = re.findall(r"again_in\D{1,4}([\d.]+)", poller.log())
-                poller.wait_stored(200, patience=400)
+                poller.wait_processed(200, patience=400)
                 seconds = time.monotonic() - began
                 code = poller.stop()
             found = faults(poller.database, 200) + ([f"exit code {code}"] if code else [])
