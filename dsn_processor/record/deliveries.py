@@ -1,16 +1,17 @@
 """The statements of the outbox: what is due, what came of it, what lies there."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, text, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlalchemy.engine import Connection
 
 from dsn_processor.notify.attempts import DELAYS, Due, Outcome, State, Turn, Wanted
 from dsn_processor.notify.endpoints import Endpoint
 from dsn_processor.record import endpoints
+from dsn_processor.record.driving import Inserter, fetch
 from dsn_processor.record.tables import metadata
 
 _DROPPED = 500  # rows that are forgotten at a time
@@ -18,11 +19,11 @@ _FAR = 1.5 * DELAYS[-1]  # no attempt is due later than that, unless the clock w
 
 _delivery = metadata.tables["webhook"]
 _endpoint = metadata.tables["endpoint"]
-_ADD = insert_or(_delivery).on_conflict_do_nothing()
+_ADD = Inserter(_delivery, without=["id", "status"], skip=True)
 # The second about an address that waits for its next attempt waits as long: it need not be looked at until then.
-_LAST = text(
-    "SELECT next_at FROM webhook WHERE endpoint_id = :endpoint AND address = :address AND state = 'pending' "
-    "ORDER BY id DESC LIMIT 1"
+_LAST = (
+    "SELECT address, max(next_at) FROM webhook WHERE endpoint_id = ? AND state = 'pending' "
+    "AND address IN (SELECT value FROM json_each(?)) GROUP BY address"
 )
 _DUE = text(
     "SELECT id, endpoint_id, message_id, type, address, attempts, body, content_type, headers FROM webhook AS one "
@@ -92,15 +93,17 @@ class Figures(NamedTuple):
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Put into the outbox; what an endpoint was told before, or will be, is left out."""
-    seen: dict[tuple[int, str], float] = {}
+    by_endpoint: dict[int, set[str]] = {}
     for row in rows:
-        where = row["endpoint_id"], row["address"]
-        if row["address"] and where not in seen:
-            last = connection.scalar(_LAST, {"endpoint": where[0], "address": where[1]})
-            seen[where] = max(row["next_at"], last or 0.0)
-        row["next_at"] = seen.get(where, row["next_at"])
-    if rows:
-        connection.execute(_ADD, rows)
+        if row["address"]:
+            by_endpoint.setdefault(row["endpoint_id"], set()).add(row["address"])
+    for number, addresses in by_endpoint.items():
+        last = dict(map(tuple, fetch(connection, _LAST, number, json.dumps(list(addresses)))))
+        if last:
+            for row in rows:
+                if row["endpoint_id"] == number:
+                    row["next_at"] = max(row["next_at"], last.get(row["address"], 0.0))
+    _ADD(connection, rows)
 
 
 def turn(

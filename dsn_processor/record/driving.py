@@ -29,16 +29,20 @@ _DECODERS: dict[type, Callable[[Any], Any]] = {UtcDateTime: time_of, Boolean: bo
 
 class Inserter:
     """Adds rows to ``table``, dicts that name all columns but ``without``. To ``update`` is to change the row that has the
-    same key, where there is one.
+    same key, where there is one; to ``skip``, to leave out rows whose key is there.
     """
 
-    def __init__(self, table: Table, *, without: Iterable[str] = (), update: bool = False) -> None:
+    def __init__(
+        self, table: Table, *, without: Iterable[str] = (), update: bool = False, skip: bool = False
+    ) -> None:
         columns = [column for column in table.c if column.name not in without]
         names = [column.name for column in columns]
         adding = insert(table)
         if update:  # not REPLACE: triggers would take the row for a new one
             values = {name: adding.excluded[name] for name in names if not table.c[name].primary_key}
             adding = adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+        if skip:
+            adding = adding.on_conflict_do_nothing()
         self._statement = str(adding.compile(dialect=dialect(), column_keys=names))
         self._values = itemgetter(*names)
         self._texts = [column.name for column in columns if isinstance(column.type, SafeText)]

@@ -23,6 +23,9 @@ from dsn_processor.terms import Kind, Mode
 if TYPE_CHECKING:
     from dsn_processor.record.telling import Told
 
+#: What was rendered for endpoints of the same format and key: columns of a row.
+_Bodies = dict[tuple[str, str], dict[str, Any] | None]
+
 
 class Outbox:
     """Of one store. What it writes belongs into the store's transaction. ``wake`` is called when something new is on disk."""
@@ -138,13 +141,14 @@ class Outbox:
         """Put these into the outbox of all who want them, or of one. Returns how many deliveries that makes."""
         now = datetime.now(UTC)
         some = [only] if only is not None else [one for one in self.endpoints().values() if one.enabled]
-        rows = [
-            row
-            for notification in told
-            for endpoint in some
-            if (only is not None or notification.type in endpoint.types)
-            and (row := _row(endpoint, notification, now)) is not None
-        ]
+        rows = []
+        for notification in told:
+            bodies: _Bodies = {}
+            for endpoint in some:
+                if only is not None or notification.type in endpoint.types:
+                    row = _row(endpoint, notification, now, bodies)
+                    if row is not None:
+                        rows.append(row)
         deliveries.add(self._connection, rows)
         self._fresh |= bool(rows)
         return len(rows)
@@ -248,12 +252,11 @@ def _taken(before: list[StoredEvent], event: StoredEvent) -> StoredEvent | None:
     return None
 
 
-def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[str, Any] | None:
-    """A delivery; None where the endpoint's format has no word for it, or people do not care. One that cannot be rendered for a fault of ours is
-    kept as given up: what a mail says must not be lost for it.
-    """
-    from dsn_processor.notify.formats import Format, render  # noqa: PLC0415  as above
-    from dsn_processor.notify.people.wanting import due_at, wanted  # noqa: PLC0415
+def _row(
+    endpoint: Endpoint, notification: Notification, now: datetime, bodies: _Bodies
+) -> dict[str, Any] | None:
+    """A delivery; None where the endpoint's format has no word for it, or people do not care."""
+    from dsn_processor.notify.people.wanting import due_at, wanted  # noqa: PLC0415  as above
 
     seconds = now.timestamp()
     row: dict[str, Any] = {
@@ -263,6 +266,7 @@ def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[
         "address": notification.address,
         "created_at": seconds,
         "state": State.PENDING.value,
+        "attempts": 0,
         "next_at": seconds,
         "attempted_at": None,
         "error": "",
@@ -271,6 +275,18 @@ def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[
         if not wanted(endpoint.filters, notification):
             return None
         row |= {"address": "", "next_at": due_at(endpoint.filters, notification, seconds)}  # in no order
+    words = endpoint.format, endpoint.key
+    if endpoint.filters or words not in bodies:
+        bodies[words] = _body(endpoint, notification, now)
+    body = bodies[words]
+    return None if body is None else row | body
+
+
+def _body(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[str, Any] | None:
+    """One that cannot be rendered for a fault of ours is kept as given up: what a mail says must not be lost for it."""
+    from dsn_processor.notify.formats import Format, render  # noqa: PLC0415  as above
+
+    fault: dict[str, Any] = {}
     try:
         rendered = render(
             Format(endpoint.format), notification, key=endpoint.key, at=now, words=endpoint.filters
@@ -281,11 +297,15 @@ def _row(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[
         log = logs.get_logger(room="outbox")
         log.exception("webhook not rendered", endpoint=endpoint.name, type=notification.type.value)
         rendered = render(Format.OWN, notification, at=now)
-        row |= {"state": State.DEAD.value, "attempted_at": seconds, "error": f"fault of ours: {error!r}"}
+        fault = {
+            "state": State.DEAD.value,
+            "attempted_at": now.timestamp(),
+            "error": f"fault of ours: {error!r}",
+        }
     if rendered is None:
         return None
     return {
-        **row,
+        **fault,
         "content_type": rendered.content_type,
         "headers": dict(rendered.headers) or None,
         "body": rendered.body,

@@ -4,12 +4,12 @@ events meant for addresses.
 
 import base64
 import hashlib
+import json
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import NO_CORRELATION
@@ -33,16 +33,19 @@ from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.policy.retrying import Failure, retry_of
 from dsn_processor.policy.schedule import Retry
 from dsn_processor.record import queries
-from dsn_processor.record.columns import storable
+from dsn_processor.record.columns import storable, time_of
+from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import NewReport
 from dsn_processor.record.moves import Move
 from dsn_processor.record.rows import LOOKUP_LIMIT
 from dsn_processor.record.standing import all_known
-from dsn_processor.record.tables import metadata
 from dsn_processor.terms import BounceType, Kind, Mode, Scope
 
-_state = metadata.tables["address_state"]
-_suppression = metadata.tables["suppression"]
+_STRIKES = "SELECT address, strikes FROM address_state WHERE address IN (SELECT value FROM json_each(?))"
+_ARRIVAL = "SELECT source, received_at FROM message WHERE id = ?"
+_CAUSES = (
+    "SELECT address, cause, proposed, held FROM suppression WHERE address IN (SELECT value FROM json_each(?))"
+)
 _CAN_STRIKE = ({BounceType.HARD, BounceType.SOFT}, {Scope.RECIPIENT, Scope.DOMAIN})
 _PAGE = 500
 
@@ -107,14 +110,13 @@ def of_mails(
         type_ = OF_KIND.get(report.parsed.kind)
         if type_ is None or type_ not in wanted or report.parsed.kind is before:
             continue
-        message = queries.message(connection, report.message_id)
-        assert message is not None
+        [(source, received_at)] = fetch(connection, _ARRIVAL, report.message_id)
         yield Notification(
             id=stable_id("mail", f"{report.message_id} {type_.value}"),
             type=type_,
-            at=message.received_at,
+            at=time_of(received_at),
             address="",
-            data=report_data(Report(report.message_id, report.parsed), message.source),
+            data=report_data(Report(report.message_id, report.parsed), source),
         )
 
 
@@ -179,13 +181,9 @@ class _Deciding:
                 self._known[known.address] = known
 
     def _look(self, connection: Connection, addresses: Sequence[str]) -> None:
-        state, suppression = _state.c, _suppression.c
-        strikes = select(state.address, state.strikes).where(state.address.in_(addresses))
-        self._strikes |= dict(map(tuple, connection.execute(strikes)))
-        rows = select(suppression.address, suppression.cause, suppression.proposed, suppression.held)
-        for address, cause, proposed, held in connection.execute(
-            rows.where(suppression.address.in_(addresses))
-        ):
+        given = json.dumps(addresses)
+        self._strikes |= dict(map(tuple, fetch(connection, _STRIKES, given)))
+        for address, cause, proposed, held in fetch(connection, _CAUSES, given):
             self._causes[address, cause] = "propose" if proposed else "hold" if held else "suppress"
 
     def __call__(self, told: Told) -> Decision:
