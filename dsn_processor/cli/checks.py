@@ -331,12 +331,12 @@ def check_accounts(patient: Patient) -> Iterator[Finding]:
 
 def check_webhooks(patient: Patient) -> Iterator[Finding]:
     """Who is told of what happens, and what could not be delivered."""
-    if not patient.path.exists():
-        return
     try:
+        if not patient.path.exists():
+            return
         with Store.open(patient.settings.database, readonly=True) as store:
             endpoints, counts = store.outbox.endpoints(), store.outbox.counts()
-    except StoreError:
+    except (StoreError, OSError):
         return  # told of by the check of the database
     for number, endpoint in endpoints.items():
         name, states = endpoint.name, counts.get(number, {})
