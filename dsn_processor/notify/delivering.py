@@ -64,7 +64,8 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 class Deliverer:
     """For one event loop; ``wake`` from any thread. ``concurrency`` is the bound for each endpoint. ``told`` hears of each
-    outcome that is on disk.
+    outcome that is on disk. ``pace`` are seconds to rest after each attempt, one at a time for each endpoint, while something
+    else is more urgent; 0 where nothing is.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Deliverer:
         clock: Callable[[], float] = time.time,
         wait: Callable[[asyncio.Event, float], Awaitable[None]] = _wait,
         chance: Callable[[], float] = random.random,
+        pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._exchange = exchange
         self._send = send
@@ -85,6 +87,7 @@ class Deliverer:
         self._clock = clock
         self._wait = wait
         self._chance = chance
+        self._pace = pace
         self._event = asyncio.Event()
         self._lanes: dict[int, _Lane] = {}
         self._done: list[Outcome] = []
@@ -94,9 +97,10 @@ class Deliverer:
         self._stopping = False
 
     def wake(self) -> None:
-        """There may be something new. For the loop's own thread."""
-        self._fresh = True
-        self._event.set()
+        """There may be something new: looked at now, or with the next look. For the loop's own thread."""
+        if not self._pace():
+            self._fresh = True
+            self._event.set()
 
     @property
     def idle(self) -> bool:
@@ -140,7 +144,7 @@ class Deliverer:
         if not (self._fresh or self._done):
             await self._wait(self._event, _LOOK_SECONDS)
         if self._done and self._tasks:
-            await asyncio.sleep(_GATHER_SECONDS)
+            await asyncio.sleep(max(_GATHER_SECONDS, 2 * self._pace()))
 
     # ---- one attempt
 
@@ -151,7 +155,7 @@ class Deliverer:
         """People are told all at once of what is due: that is one message (notify/people/sending.py)."""
         if lane.endpoint.kind is EndpointKind.PEOPLE:
             return _WINDOW
-        return 1 if lane.failures >= _MANY_FAILURES else self._concurrency()
+        return 1 if lane.failures >= _MANY_FAILURES or self._pace() else self._concurrency()
 
     def _launch(self) -> None:
         for lane in self._lanes.values():
@@ -168,7 +172,10 @@ class Deliverer:
             while following is not None:
                 due, following = following, None
                 self._count(lane, due, await self._answer(lane.endpoint, due))
-                if not self._stopping and lane.queue and lane.failures == 0:
+                if rest := self._pace():
+                    await asyncio.sleep(rest)
+                goes_on = lane.failures == 0 and (not rest or lane.flying == 1)
+                if goes_on and not self._stopping and lane.queue:
                     following = lane.queue.popleft()
         finally:
             lane.flying -= 1

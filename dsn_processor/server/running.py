@@ -42,6 +42,7 @@ DRAIN_SECONDS = 20.0
 _READING_SECONDS = 5.0
 _FETCHING_SECONDS = 8.0  # for the mails that are being fetched
 _OPEN_SECONDS = 5.0
+_BUSY_SECONDS = 0.1  # since the last mail came
 _M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 262_144
 _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that something is wrong
 
@@ -69,8 +70,12 @@ class Server:
         self._processing = Processing(settings.processing, lambda: self._rules)
         self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
         self._webhooks = Webhooks(
-            self._writer.call, lambda: self._settings.webhooks, lambda: self._settings.notify
+            self._writer.call,
+            lambda: self._settings.webhooks,
+            lambda: self._settings.notify,
+            lambda: time.monotonic() - self._taken < _BUSY_SECONDS,
         )
+        self._taken = 0.0  # when a mail came last
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -189,6 +194,7 @@ class Server:
     # ---- what listeners ask (intake/taking.py)
 
     async def take(self, message: InboundMessage) -> Accepted:
+        self._taken = time.monotonic()
         return await asyncio.shield(self._writer.take(message))
 
     def refusal(self) -> Refusal | None:

@@ -25,6 +25,8 @@ _Answer = TypeVar("_Answer")
 
 _FIGURES_SECONDS = 5.0
 _CLEAN_SECONDS = 30.0
+_REST_SECONDS = 0.1  # after each attempt, while mail comes in
+_PATIENCE_SECONDS = 30.0  # that what is to be told may wait for that
 
 
 class Calling(Protocol):
@@ -41,7 +43,9 @@ class Webhooks:
         call: Calling,
         options: Callable[[], WebhookOptions],
         people: Callable[[], Sequence[NotifyOptions]],
+        taking: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._taking = taking
         self._call = call
         self._options = options
         self._people = people
@@ -114,11 +118,16 @@ class Webhooks:
             self._send,
             concurrency=lambda: self._options().concurrency,
             told=count,
+            pace=self._pace,
         )
 
     async def _send(self, endpoint: Endpoint, due: Due) -> Answer:
         to_people = endpoint.kind is EndpointKind.PEOPLE
         return await (self._people_sender if to_people else self._sender).send(endpoint, due)
+
+    def _pace(self) -> float:
+        """While mail comes in, its senders come first: an application waits better than they do, though not for ever."""
+        return _REST_SECONDS if self._taking() and self.oldest_seconds() < _PATIENCE_SECONDS else 0.0
 
     def _woken(self) -> None:
         self._any = True
