@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -42,7 +43,7 @@ DRAIN_SECONDS = 20.0
 _READING_SECONDS = 5.0
 _FETCHING_SECONDS = 8.0  # for the mails that are being fetched
 _OPEN_SECONDS = 5.0
-_BUSY_SECONDS = 0.1  # since the last mail came
+_BUSY_MAILS = 50  # a second: those who send them are to have their answers first
 _M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 262_144
 _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that something is wrong
 
@@ -73,9 +74,9 @@ class Server:
             self._writer.call,
             lambda: self._settings.webhooks,
             lambda: self._settings.notify,
-            lambda: time.monotonic() - self._taken < _BUSY_SECONDS,
+            self._busy,
         )
-        self._taken = 0.0  # when a mail came last
+        self._taken = deque([0.0], maxlen=_BUSY_MAILS)  # when the last mails came
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -194,11 +195,14 @@ class Server:
     # ---- what listeners ask (intake/taking.py)
 
     async def take(self, message: InboundMessage) -> Accepted:
-        self._taken = time.monotonic()
+        self._taken.append(time.monotonic())
         return await asyncio.shield(self._writer.take(message))
 
     def refusal(self) -> Refusal | None:
         return self._keeper.refusal()
+
+    def _busy(self) -> bool:
+        return len(self._taken) == _BUSY_MAILS and time.monotonic() - self._taken[0] < 1.0
 
     # ---- what the web asks
 

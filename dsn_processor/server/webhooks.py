@@ -25,8 +25,8 @@ _Answer = TypeVar("_Answer")
 
 _FIGURES_SECONDS = 5.0
 _CLEAN_SECONDS = 30.0
-_REST_SECONDS = 0.1  # after each attempt, while mail comes in
-_PATIENCE_SECONDS = 30.0  # that what is to be told may wait for that
+_REST_SECONDS = 0.1  # after each attempt, while much mail comes in
+_PATIENCE_SECONDS = 10.0  # that what is to be told may wait for that
 
 
 class Calling(Protocol):
@@ -126,7 +126,7 @@ class Webhooks:
         return await (self._people_sender if to_people else self._sender).send(endpoint, due)
 
     def _pace(self) -> float:
-        """While mail comes in, its senders come first: an application waits better than they do, though not for ever."""
+        """While much mail comes in, its senders come first: an application waits better than they do, though not for long."""
         return _REST_SECONDS if self._taking() and self.oldest_seconds() < _PATIENCE_SECONDS else 0.0
 
     def _woken(self) -> None:
