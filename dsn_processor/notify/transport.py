@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -60,6 +61,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._tls = ssl.create_default_context()
         self._backend = _Guarded(options, resolve)
         self._idle: dict[str, list[httpcore.AsyncHTTPConnection]] = {}
+        self._busy: set[httpcore.AsyncHTTPConnection] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = httpcore.URL(
@@ -80,7 +82,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 )
             )
         except BaseException as error:
-            await connection.aclose()
+            await self._drop(connection)
             raise _told(error, request) from error
         assert not isinstance(response.stream, bytes)
         return httpx.Response(
@@ -95,27 +97,41 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         idle = self._idle.get(str(origin), [])
         while idle:
             connection = idle.pop()
+            self._busy.add(connection)
             if connection.is_idle() and not connection.has_expired():
                 return connection
-            await connection.aclose()
-        return httpcore.AsyncHTTPConnection(
+            await self._drop(connection)
+        connection = httpcore.AsyncHTTPConnection(
             origin, ssl_context=self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=self._backend
         )
+        self._busy.add(connection)
+        return connection
 
-    def _give_back(self, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
-        if connection.is_idle():
+    async def _give_back(self, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
+        if connection in self._busy and connection.is_idle():
+            self._busy.remove(connection)
             self._idle.setdefault(str(origin), []).append(connection)
+        else:
+            await self._drop(connection)
+
+    async def _drop(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        self._busy.discard(connection)
+        with suppress(Exception):  # it has gone, however it went
+            await connection.aclose()
 
     async def aclose(self) -> None:
-        while self._idle:
-            for connection in self._idle.popitem()[1]:
-                await connection.aclose()
+        """Close all, those in use too."""
+        connections = [*self._busy, *(one for idle in self._idle.values() for one in idle)]
+        self._busy.clear()
+        self._idle.clear()
+        for connection in connections:
+            await self._drop(connection)
 
 
 class _Body(httpx.AsyncByteStream):
     """``done`` is called when the connection is free, or closed."""
 
-    def __init__(self, stream: Any, request: httpx.Request, done: Callable[[], None]) -> None:
+    def __init__(self, stream: Any, request: httpx.Request, done: Callable[[], Awaitable[None]]) -> None:
         self._stream = stream
         self._request = request
         self._done = done
@@ -128,8 +144,10 @@ class _Body(httpx.AsyncByteStream):
             raise _told(error, self._request) from error
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-        self._done()
+        try:
+            await self._stream.aclose()
+        finally:
+            await self._done()
 
 
 class _Guarded(httpcore.AsyncNetworkBackend):
