@@ -121,7 +121,7 @@ WHOLE = {Format.SENDGRID, Format.SPARKPOST, Format.MAILJET}
 pytestmark = pytest.mark.filterwarnings("ignore:django-anymail has dropped official support for SendGrid")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def application():
     """A Django project that has django-anymail's URLs. Yields a client, and the list of what its handler was told."""
     from django.conf import settings
