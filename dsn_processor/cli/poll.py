@@ -117,7 +117,7 @@ def _go_on(mailboxes: "Polling", wanted: "list[Options]") -> dict[str, Any]:
     mailboxes.go_on(wanted)
     try:
         while True:
-            signal.pause()
+            time.sleep(1)  # not signal.pause(): a signal that comes right before it would wait with us
     except KeyboardInterrupt:
         mailboxes.stop(_PATIENCE)
     return {}
