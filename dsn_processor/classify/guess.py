@@ -7,7 +7,6 @@ all that it can judge.
 from collections import defaultdict
 from functools import cached_property, lru_cache
 from typing import NamedTuple
-from unicodedata import normalize
 
 import ahocorasick
 
@@ -27,7 +26,11 @@ _WORD = pattern(r"(?!n't)[a-z0-9]")  # "n't" ends a word
 
 def plain(text: str) -> str:
     """``text`` without accents: senders and servers leave them out as they please."""
-    return text if text.isascii() else _ACCENTS.sub("", normalize("NFKD", text))
+    if text.isascii():
+        return text
+    from unicodedata import normalize  # noqa: PLC0415  most mails need none of it
+
+    return _ACCENTS.sub("", normalize("NFKD", text))
 
 
 def _bare(text: str) -> str:

@@ -77,7 +77,11 @@ def build_parser(kind: type[Parser] = Parser, command: str | None = None) -> arg
     commands = parser.add_subparsers(  # prog: argparse would find it out with half of its modules
         prog="dsn-processor", dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    for module in dict.fromkeys([COMMANDS[command]] if command in COMMANDS else COMMANDS.values()):
+    if command == "--version":
+        wanted = []  # it is told before a command is asked for
+    else:
+        wanted = [COMMANDS[command]] if command in COMMANDS else list(dict.fromkeys(COMMANDS.values()))
+    for module in wanted:
         import_module(f"dsn_processor.cli.{module}").add_commands(commands)
     return parser
 
