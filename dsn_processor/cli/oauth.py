@@ -91,16 +91,13 @@ def _show(prompt: "Prompt") -> None:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
     from dsn_processor.safe import safe
 
     rows = [_state(account, ask=not args.offline) for account in _accounts(args.config, args.account)]
     if args.json:
-        out = JsonLines()
-        for row in rows:
-            out.write(row)
-        out.flush()
+        print_json_lines(rows)
     elif rows:
         print_table(
             _COLUMNS,

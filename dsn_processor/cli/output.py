@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from dsn_processor.patterns import pattern
@@ -42,6 +42,14 @@ class JsonLines:
         pending, self._pending, self._have = self._pending, [], 0
         self._out.write(b"".join(pending))
         self._out.flush()
+
+
+def print_json_lines(values: Iterable[dict[str, Any]]) -> None:
+    """Write all of them, as they come."""
+    out = JsonLines()
+    for value in values:
+        out.write(value)
+    out.flush()
 
 
 def json_line(value: dict[str, Any]) -> bytes:

@@ -180,7 +180,7 @@ def _tell(args: argparse.Namespace, follower: Follower, tally: "Tally", seconds:
 
 
 def run_accounts(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
@@ -196,10 +196,7 @@ def run_accounts(args: argparse.Namespace) -> int:
             "no account is configured: write an [[imap]] or [[pop3]] section; docs/imap.md shows one"
         )
     if args.json:
-        out = JsonLines()
-        for name in names:
-            out.write(_described(name, found.get(name)))
-        out.flush()
+        print_json_lines(_described(name, found.get(name)) for name in names)
     else:
         print_table(_COLUMNS, [_row(name, found.get(name)) for name in names])
     return 1 if any(found[name].failing for name in names if name in found) else 0

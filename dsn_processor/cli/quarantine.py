@@ -43,17 +43,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_list(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url
 
     with Store.open(database_url(args.db), readonly=True) as store:
         if args.json:
-            out = JsonLines()
-            for mail in _quarantined(store):
-                out.write(_described(mail))
-            out.flush()
+            print_json_lines(map(_described, _quarantined(store)))
             return 0
         rows = [tuple(_described(mail).values()) for mail in _quarantined(store)]
     if rows:

@@ -5,6 +5,7 @@ import re
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.cli.options import add_db_option
@@ -70,7 +71,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run_events(args: argparse.Namespace) -> int:
     from dsn_processor.cli.advice import advised
     from dsn_processor.cli.describe import describe_event, event_row
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import is_terminal, print_fitted, print_table
     from dsn_processor.settings import ruling
 
@@ -83,10 +84,7 @@ def run_events(args: argparse.Namespace) -> int:
     with _open(args) as store, closing(store.events(wanted)) as events:
         told = advised(store, events, options)
         if args.json:
-            out = JsonLines()
-            for event, retry in told:
-                out.write(describe_event(event, retry))
-            out.flush()
+            print_json_lines(starmap(describe_event, told))
             return 0
         rows = (event_row(event, retry) for event, retry in told)
         if is_terminal():

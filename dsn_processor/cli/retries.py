@@ -30,7 +30,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
     from dsn_processor.record.store import Store
     from dsn_processor.settings import database_url, ruling
@@ -48,10 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.due:
         found = [row for row in found if row["next_retry_at"] and row["next_retry_at"] <= now.isoformat()]
     if args.json:
-        out = JsonLines()
-        for row in found:
-            out.write(row)
-        out.flush()
+        print_json_lines(found)
     else:
         print_table(_COLUMNS, [tuple(row[name] or "-" for name in _COLUMNS) for row in found])
     return 0

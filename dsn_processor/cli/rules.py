@@ -78,12 +78,9 @@ def run_list(args: argparse.Namespace) -> int:
     if not rows:
         _check_reason(args.reason)
     if args.json:
-        from dsn_processor.cli.output import JsonLines
+        from dsn_processor.cli.output import print_json_lines
 
-        out = JsonLines()
-        for row in rows:
-            out.write(describe_row(row))
-        out.flush()
+        print_json_lines(map(describe_row, rows))
     elif rows:
         _print_rows(map(describe_row, rows))
     if not rows:

@@ -104,16 +104,13 @@ def _add_acts(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def run_list(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
 
     with _open(args) as store:
         rows = _rows(store, args)
         if args.json:
-            out = JsonLines()
-            for row in rows:
-                out.write(_described(row))
-            out.flush()
+            print_json_lines(map(_described, rows))
         else:
             print_table(_SHOWN, map(_shown, rows))
     return 0
@@ -122,15 +119,12 @@ def run_list(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     import csv
 
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.suppressionlines import safe_cell
 
     with _open(args) as store:
         if args.format == "jsonl":
-            out = JsonLines()
-            for row in _rows(store, args):
-                out.write(_described(row))
-            out.flush()
+            print_json_lines(map(_described, _rows(store, args)))
             return 0
         writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(_COLUMNS)

@@ -132,17 +132,14 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
 
     with _open(args) as store:
         endpoints, counts = store.outbox.endpoints(), store.outbox.counts()
     rows = [_endpoint(one, counts.get(number, {})) for number, one in endpoints.items()]
     if args.json:
-        out = JsonLines()
-        for row in rows:
-            out.write(row)
-        out.flush()
+        print_json_lines(rows)
     else:
         print_table(_ENDPOINTS, [tuple(_cell(row[name]) for name in _ENDPOINTS) for row in rows])
     return 0
@@ -209,7 +206,7 @@ def run_test(args: argparse.Namespace) -> int:
 
 
 def run_deliveries(args: argparse.Namespace) -> int:
-    from dsn_processor.cli.output import JsonLines
+    from dsn_processor.cli.output import print_json_lines
     from dsn_processor.cli.render import print_table
     from dsn_processor.notify.attempts import State
     from dsn_processor.record.deliveries import DeliveryFilter
@@ -230,10 +227,7 @@ def run_deliveries(args: argparse.Namespace) -> int:
         )
         rows = store.outbox.deliveries(wanted)
         if args.json:
-            out = JsonLines()
-            for row in rows:
-                out.write(_described(row))
-            out.flush()
+            print_json_lines(map(_described, rows))
         else:
             print_table(_SHOWN, map(_shown, rows))
     return 0
