@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from notify.sink import RESET, Reply, Sink
 from serve.harness import Serve, wait
+from serve.kills import kill_at_random
 from serve.load import Load
 from serve.verify import wait_processed
 
@@ -97,16 +98,7 @@ def kill_again_and_again(folder: Path, rounds: int, *, clients: int = 2, seed: i
     with sink_of_its_own(flaky) as sink, Serve(folder, sections=SECTIONS.format(port=sink.port)) as serve:
         command(serve, "webhooks", "add", sink.url, "--name", "app")
         with Load(serve.smtp, clients) as load:
-            for number in range(rounds):
-                goal = len(sink.got) + rng.randrange(1, 80)
-                wait(
-                    lambda goal=goal: len(sink.got) >= goal,
-                    f"round {number}: nothing is delivered",
-                    log=serve.log,
-                )
-                time.sleep(rng.random() / 50)
-                serve.kill()
-                serve.start()
+            kill_at_random(serve, rounds, rng, lambda: len(sink.got), 80)
             load.end()
             wait_processed(serve.database)
         command(serve, "webhooks", "enable", "app")  # what waits for another attempt need not wait longer

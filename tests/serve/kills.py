@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,17 +29,7 @@ def kill_again_and_again(folder: Path, rounds: int, *, clients: int = 8, seed: i
     rng = random.Random(seed)
     began = time.monotonic()
     with Serve(folder) as serve, Load(serve.smtp, clients) as load:
-        for number in range(rounds):
-            # A round ends after some more answers, or a moment after one of them: in the midst of whatever runs then.
-            goal = len(load.acknowledged) + rng.randrange(1, 200)
-            wait(
-                lambda goal=goal: len(load.acknowledged) >= goal,
-                f"round {number}: no mail is taken",
-                log=serve.log,
-            )
-            time.sleep(rng.random() / 50)
-            serve.kill()
-            serve.start()
+        kill_at_random(serve, rounds, rng, lambda: len(load.acknowledged), 200)
         load.end()
         wait_processed(serve.database)
         code = serve.stop()
@@ -49,3 +40,17 @@ def kill_again_and_again(folder: Path, rounds: int, *, clients: int = 8, seed: i
     return Killed(
         rounds, len(load.acknowledged), load.cut, duplicates(serve.database), time.monotonic() - began, found
     )
+
+
+def kill_at_random(
+    serve: Serve, rounds: int, rng: random.Random, progress: Callable[[], int], most: int
+) -> None:
+    """Kill the server and start it anew. A round ends after up to ``most`` steps of progress, or a moment after one of them: in
+    the midst of whatever runs then.
+    """
+    for number in range(rounds):
+        goal = progress() + rng.randrange(1, most)
+        wait(lambda goal=goal: progress() >= goal, f"round {number}: nothing goes on", log=serve.log)
+        time.sleep(rng.random() / 50)
+        serve.kill()
+        serve.start()
