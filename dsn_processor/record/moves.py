@@ -57,6 +57,9 @@ class Move(NamedTuple):
     state: Mapping[str, Any]
 
 
+_OF_ADDRESSES = ("suppression", "address_state")
+
+
 def watch(connection: Connection) -> None:
     """Have changes noted from now on."""
     for statement in _statements():
@@ -90,20 +93,26 @@ def moves(connection: Connection) -> list[Move]:
     }
     if not any(before.values()):
         return []
-    found = [*_suppressions(connection, before["suppression"]), *_states(connection, before["address_state"])]
+    addresses = list(dict.fromkeys(row["address"] for table in _OF_ADDRESSES for row in before[table]))
+    states = {row["address"]: row for row in _some(connection, _state, addresses)}
+    found = [
+        *_suppressions(connection, before["suppression"], states),
+        *_states(before["address_state"], states),
+    ]
     found += _waves(connection, before["wave"])
     for table in _WATCHED:
         connection.exec_driver_sql(f"DELETE FROM temp.moved_{table}")  # noqa: S608
     return found
 
 
-def _suppressions(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move]:
+def _suppressions(
+    connection: Connection, moved: list[dict[str, Any]], states: Mapping[str, dict[str, Any]]
+) -> Iterator[Move]:
     now = datetime.now(UTC)
     addresses = list(dict.fromkeys(row["address"] for row in moved))
     current: dict[str, dict[str, dict[str, Any]]] = {one: {} for one in addresses}
     for row in _some(connection, _suppression, addresses):
         current[row["address"]][row["kind"]] = row
-    states = {row["address"]: row for row in _some(connection, _state, addresses)}
     for old in moved:
         address = old["address"]
         new = current[address].get(old["kind"])
@@ -122,11 +131,10 @@ def _suppressions(connection: Connection, moved: list[dict[str, Any]]) -> Iterat
             yield Move(EventType.ADDRESS_PROPOSED, address, after.value, new, state)
 
 
-def _states(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move]:
-    current = {row["address"]: row for row in _some(connection, _state, [row["address"] for row in moved])}
+def _states(moved: list[dict[str, Any]], states: Mapping[str, dict[str, Any]]) -> Iterator[Move]:
     for old in moved:
         address = old["address"]
-        state = current.get(address, {})
+        state = states.get(address, {})
         before = old["deliverability"] if old["was"] else Deliverability.OK.value
         after = state.get("deliverability", Deliverability.OK.value)
         if before == Deliverability.OK and after == Deliverability.AT_RISK:
