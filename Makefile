@@ -1,5 +1,8 @@
 # The two commands: `make demo` and `make test`. Everything lives in .venv; nothing outside the checkout is touched.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The distribution's Python first, where it can make environments: profile-guided builds read mail a quarter faster than what
+# version managers build on the spot.
+PYTHON ?= $(or $(shell for python in /usr/bin/python3.11 python3.11 python3; do \
+	"$$python" -c 'import ensurepip' 2>/dev/null && echo "$$python" && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet

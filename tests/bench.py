@@ -8,6 +8,7 @@ docs/benchmarks.md.
 
 import argparse
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -189,7 +190,8 @@ class Bench:
         size = sum(map(len, self.seeds)) / len(self.seeds)
         print(
             f"{self.args.mails:,} mails from {len(self.seeds)}, {size / 1024:.1f} KiB on average; "
-            f"medians of {self.args.rounds}; {len(os.sched_getaffinity(0))} cores\n",
+            f"medians of {self.args.rounds}; {len(os.sched_getaffinity(0))} cores; "
+            f"Python {platform.python_version()} of {sys.base_prefix}\n",
             flush=True,
         )
         contenders: dict[str, Callable[[], list[str]]] = {
