@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from dsn_processor import logs
 from dsn_processor.errors import StoreError
@@ -60,6 +61,12 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 class Deliverer:
@@ -163,7 +170,6 @@ class Deliverer:
                 lane.flying += 1
                 task = asyncio.create_task(self._attempt(lane, lane.queue.popleft()))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
 
     async def _attempt(self, lane: _Lane, due: Due) -> None:
         """Attempts follow each other in one task as long as there are any: a task each costs as much again."""
@@ -179,6 +185,8 @@ class Deliverer:
                     following = lane.queue.popleft()
         finally:
             lane.flying -= 1
+            # Not when the loop gets to it: until then, who writes outcomes down would wait for more of this one.
+            self._tasks.remove(_this_task())
             self._event.set()
 
     async def _answer(self, endpoint: Endpoint, due: Due) -> Answer:

@@ -69,10 +69,12 @@ class Sink:
                 if reply is RESET:
                     writer.transport.abort()
                     return
-                lines = [f"HTTP/1.1 {reply.status} X", f"Content-Length: {len(reply.body)}"]
-                lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+                headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+                lines = [f"HTTP/1.1 {reply.status} X", *(f"{name}: {it}" for name, it in headers.items())]
                 writer.write("\r\n".join([*lines, "", ""]).encode() + reply.body)
                 await writer.drain()
+                if len(reply.body) < int(headers["Content-Length"]):
+                    return  # the rest never comes
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:

@@ -14,6 +14,7 @@ from notify.sink import RESET, Reply, Sink
 
 from dsn_processor import webhooks
 from dsn_processor.errors import StoreError
+from dsn_processor.notify import delivering
 from dsn_processor.notify.attempts import DELAYS, State
 from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.record.deliveries import DeliveryFilter
@@ -287,7 +288,7 @@ def test_a_slow_endpoint_delays_no_other(store):
             tell(store, *(f"r{number}@example.net" for number in range(80)))
             tell(store, *(["one@example.net"] * 5), first=80)
             # All that the fast one is to get comes while the slow one has not answered once.
-            await asyncio.wait_for(delivery.until(lambda: len(set(ids(fast))) == 85 or release.is_set()), 60)
+            await asyncio.wait_for(delivery.until(lambda: len(set(ids(fast))) == 85), 110)
             held = len(slow.got)
             release.set()
             await delivery.all()
@@ -310,6 +311,21 @@ def test_connections_are_used_again(store):
     sink = asyncio.run(run())
     assert len(sink.got) == 200
     assert sink.connections <= 4
+
+
+def test_the_last_outcome_waits_for_no_others(store, monkeypatch):
+    monkeypatch.setattr(delivering, "_GATHER_SECONDS", 3_600.0)
+
+    async def run():
+        async with Sink() as sink:
+            add(store, sink)
+            tell(store, *["a@example.net"] * 3)
+            delivery = Delivery(store, options(sink))
+            delivery.wait = delivering._wait
+            await asyncio.wait_for(delivery.all(), 60)
+            return ids(sink)
+
+    assert asyncio.run(run()) == ["msg_000000", "msg_000001", "msg_000002"]
 
 
 def test_one_that_failed_often_is_tried_with_one_at_a_time(store):
