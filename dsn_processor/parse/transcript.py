@@ -12,7 +12,7 @@ HEARD = pattern(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,
 # What Sendmail turns a reply into, from its code alone: "User unknown" for any 550, "Service unavailable" for any 554.
 # The look-behinds, which ask for the begin of a line, stand behind what the engine can leap to.
 _TURNED = pattern(
-    r"[45](?<![^\n].)\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:<[^<>\n]{1,320}>\.\.\. [^\n]*|Service unavailable)$",
+    r"[45](?<![^\n].)\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:(?:<[^<>\n]{1,320}>|[^\s<>]{1,320})\.\.\. [^\n]*|Service unavailable)$",
     re.MULTILINE,
 )
 # ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
