@@ -10,6 +10,7 @@ from dsn_processor.parse.words import (
     AUTO_SUBJECTS,
     CHALLENGE_HINTS,
     CHALLENGES,
+    NOTICES,
     SAYS_CHALLENGE,
     SAYS_CHALLENGE_HINT,
     contains,
@@ -19,6 +20,7 @@ from dsn_processor.parse.writer import (
     has_return_path,
     is_answer,
     is_automatic,
+    is_daemon,
     is_listed,
     is_null_sender,
     is_person,
@@ -66,6 +68,8 @@ def is_auto_reply(mail: Mail) -> bool:
     """RFC 3834 section 5's field says so, or one of its older cousins, or the subject does."""
     fields = mail.fields
     submitted = (fields.raw("auto-submitted") or "no").split(";")[0].split("(")[0].strip().lower()
+    if submitted.startswith("auto-replied") and contains(mail.folded_subject, NOTICES) and is_daemon(mail):
+        return False  # QUIRK: Exim tells the postmaster so that a message is frozen
     if submitted.startswith("auto-replied") or fields.has_any(_MARKS):
         return True
     precedence = _precedence(mail)

@@ -11,6 +11,7 @@ from dsn_processor.terms import Action
 WORDS = 3_000  # characters kept for one recipient
 LINES_ABOVE = 4  # lines in brackets above the one that names the recipient
 NAMED = 300  # recipients of one report whose words are looked for
+REPLY = 40  # characters of a reply by which its words are known
 _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
 
@@ -113,6 +114,8 @@ def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
         position = folded.find(report.address.casefold())
         starts.append(_beginning(notice, position) if position >= 0 else -1)
     borders = sorted(set(starts))
+    if len(borders) < len(starts):
+        starts, borders = _parted(reports[:NAMED], starts, notice)
     words = []
     for report, start in zip(reports, starts, strict=False):
         if start < 0:
@@ -124,6 +127,43 @@ def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
             end = notice.find("\n\n", _after_blank(notice, end), border)
         words.append(notice[start : end if end >= 0 else border][:WORDS])
     return words + [""] * (len(reports) - len(words))
+
+
+def _parted(reports: list[RecipientReport], starts: list[int], notice: str) -> tuple[list[int], list[int]]:
+    """Where the words about each begin, and all places where words about one begin, where several reports are about one
+    address. QUIRK: Exim reports all members of an alias as the alias. Each report takes the mention with its reply, and
+    one without any a mention that holds none.
+    """
+    folded = notice.casefold()
+    addresses = {report.address.casefold() for report in reports}
+    mentions = {address: _mentions(folded, notice, address) for address in addresses}
+    borders = sorted({start for found in mentions.values() for start in found})
+    ends = [*borders[1:], len(notice)][: len(borders)]
+    said = {
+        start: " ".join(notice[start : min(end, start + WORDS)].split())
+        for start, end in zip(borders, ends, strict=True)
+    }
+    parted = []
+    for report, first in zip(reports, starts, strict=True):
+        reply = " ".join((report.diagnostic_code or "").split())[:REPLY]
+        own = [
+            start
+            for start in mentions[report.address.casefold()]
+            if (reply in said[start] if reply else find_reply_code(said[start]) is None)
+        ]
+        start = next((start for start in own if start not in parted), first)
+        parted.append(start)
+    return parted, borders
+
+
+def _mentions(folded: str, notice: str, address: str) -> list[int]:
+    """Where words about an address begin, for its first few hundred mentions."""
+    found: dict[int, None] = {}
+    position = folded.find(address)
+    while position >= 0 and len(found) < NAMED:
+        found[_beginning(notice, position)] = None
+        position = folded.find(address, position + len(address))
+    return list(found)
 
 
 def _after_blank(notice: str, position: int) -> int:
