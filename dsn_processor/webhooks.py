@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dsn_processor.errors import UsageError
-from dsn_processor.notify.attempts import State
+from dsn_processor.notify.attempts import State, date_of
 from dsn_processor.notify.endpoints import EVERYTHING, Endpoint, EndpointKind, types_of
 from dsn_processor.notify.notification import EventType, Notification
 from dsn_processor.notify.options import WebhookOptions
@@ -93,7 +93,7 @@ def _rotate(store: "Store", endpoint: Endpoint, grace: float) -> dict[str, Any]:
 
 
 def _enable(store: "Store", endpoint: Endpoint, *, enabled: bool) -> dict[str, Any]:
-    values = {"enabled": enabled, "why": "" if enabled else "disabled by a person"}
+    values = {"enabled": enabled, "why": "" if enabled else "disabled by a person", "paused_until": None}
     store.outbox.change(lambda connection: endpoints.change(connection, endpoint.id, values))
     if enabled:
         store.outbox.hasten(endpoint, time.time())
@@ -105,6 +105,11 @@ def _test(store: "Store", endpoint: Endpoint) -> dict[str, Any]:
 
     if not endpoint.enabled:
         raise UsageError(f"{endpoint.name} is disabled: dsn-processor webhooks enable {endpoint.name}")
+    if endpoint.paused_until > time.time():
+        until = date_of(endpoint.paused_until).isoformat(timespec="seconds")
+        raise UsageError(
+            f"{endpoint.name} asked to be left alone until {until}: wait, or dsn-processor webhooks enable {endpoint.name}"
+        )
     data = {"endpoint": endpoint.name, "text": "This is a test: nothing happened."}
     notification = Notification(
         id=new_id(), type=EventType.WEBHOOK_TEST, at=datetime.now(UTC), address="", data=data

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dsn_processor.record.store import Store
 
 _STATES = ("pending", "delivered", "dead")
-_ENDPOINTS = ("name", "enabled", "why", "format", "events", "pending", "dead", "url")
+_ENDPOINTS = ("name", "enabled", "why", "paused_until", "format", "events", "pending", "dead", "url")
 _SHOWN = ("id", "endpoint", "webhook", "type", "address", "state", "attempts", "next", "status", "error")
 _LIMIT = 100
 
@@ -151,6 +152,9 @@ def _endpoint(endpoint: "Endpoint", counts: dict[str, int]) -> dict[str, Any]:
         "kind": endpoint.kind.value,
         "enabled": endpoint.enabled,
         "why": endpoint.why or None,
+        "paused_until": _moment(endpoint.paused_until).isoformat(timespec="seconds")
+        if endpoint.paused_until > time.time()
+        else None,
         "format": endpoint.format if endpoint.kind == "webhook" else "people",
         "events": list(endpoint.events),
         "url": endpoint.url,

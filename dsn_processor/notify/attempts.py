@@ -10,7 +10,7 @@ from dsn_processor.notify.endpoints import Endpoint
 #: Seconds after the first attempt, the second, and so on; after the last of them it is given up (Standard Webhooks 1.0.0).
 DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 _JITTER = 0.1  # of a delay, added: many that failed together are not to come again together
-_LONGEST_WAIT = 86_400.0  # that a receiver may ask for
+LONGEST_WAIT = 86_400.0  #: seconds that a receiver may ask for
 _PATIENCE = frozenset({429, 502, 503, 504})
 _GONE = 410
 
@@ -91,7 +91,7 @@ def pause_of(answer: Answer) -> float:
     """For how many seconds the receiver wants to be left alone altogether."""
     if answer.status not in _PATIENCE or answer.retry_after is None:
         return 0.0
-    return min(max(answer.retry_after, 0.0), _LONGEST_WAIT)
+    return min(max(answer.retry_after, 0.0), LONGEST_WAIT)
 
 
 def retry_after(value: str | None, now: float) -> float | None:

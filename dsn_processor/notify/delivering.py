@@ -16,7 +16,17 @@ from typing import Any
 
 from dsn_processor import logs
 from dsn_processor.errors import StoreError
-from dsn_processor.notify.attempts import Answer, Due, Outcome, State, Turn, Wanted, outcome_of, pause_of
+from dsn_processor.notify.attempts import (
+    LONGEST_WAIT,
+    Answer,
+    Due,
+    Outcome,
+    State,
+    Turn,
+    Wanted,
+    outcome_of,
+    pause_of,
+)
 from dsn_processor.notify.endpoints import Endpoint, EndpointKind
 
 log = logs.get_logger(room="webhooks")
@@ -156,7 +166,11 @@ class Deliverer:
     # ---- one attempt
 
     def _startable(self, lane: _Lane) -> bool:
-        return bool(lane.queue) and lane.flying < self._limit(lane) and self._clock() >= lane.paused_until
+        return bool(lane.queue) and lane.flying < self._limit(lane) and not self._paused(lane)
+
+    def _paused(self, lane: _Lane) -> bool:
+        """Nobody may ask for more than the longest wait: where it seems so, the clock was set back."""
+        return 0.0 < lane.paused_until - self._clock() <= LONGEST_WAIT
 
     def _limit(self, lane: _Lane) -> int:
         """People are told all at once of what is due: that is one message (notify/people/sending.py)."""
@@ -242,10 +256,12 @@ class Deliverer:
         for number, endpoint in turn.endpoints.items():
             lane = self._lanes.get(number)
             if lane is None:
-                lane = self._lanes[number] = _Lane(endpoint)
+                lane = self._lanes[number] = _Lane(endpoint, paused_until=endpoint.paused_until)
                 self._fresh = True  # what it has waiting was not asked for yet
-            elif endpoint.enabled and not lane.endpoint.enabled:
-                lane.failures, lane.paused_until = 0, 0.0
+            elif endpoint.enabled and (
+                not lane.endpoint.enabled or endpoint.paused_until < lane.endpoint.paused_until
+            ):  # by a person
+                lane.failures, lane.paused_until = 0, endpoint.paused_until
             lane.endpoint = endpoint
         for number, lane in list(self._lanes.items()):
             gone = number not in turn.endpoints

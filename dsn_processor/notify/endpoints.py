@@ -25,6 +25,7 @@ class EndpointKind(StrEnum):
 class Endpoint:
     """``events`` are types, or patterns of them (``bounce.*``); ``filters`` narrow them for people. ``key`` is what a foreign
     format signs with. ``previous_secret`` is valid, too, until ``previous_until``. ``why`` says why it is not enabled.
+    Until ``paused_until``, in seconds since 1970, it asked to be left alone.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Endpoint:
     previous_until: datetime | None = None
     enabled: bool = True
     why: str = ""
+    paused_until: float = 0.0
 
     @cached_property
     def types(self) -> frozenset[EventType]:

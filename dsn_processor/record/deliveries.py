@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.engine import Connection
 
-from dsn_processor.notify.attempts import DELAYS, Due, Outcome, State, Turn, Wanted
+from dsn_processor.notify.attempts import DELAYS, LONGEST_WAIT, Due, Outcome, State, Turn, Wanted, pause_of
 from dsn_processor.notify.endpoints import Endpoint
 from dsn_processor.record import endpoints
 from dsn_processor.record.driving import Inserter, fetch
@@ -51,7 +51,12 @@ _DROP = text(
 _PENDING = text("SELECT count(*), min(id) FROM webhook WHERE state = 'pending'")
 _DEAD = text("SELECT count(*) FROM webhook WHERE state != 'pending' AND state = 'dead'")
 _NEXT = text(
-    "SELECT min(next_at) FROM webhook JOIN endpoint ON endpoint.id = endpoint_id WHERE state = 'pending' AND enabled"
+    "SELECT min(max(next_at, coalesce(paused_until, 0))) FROM webhook JOIN endpoint ON endpoint.id = endpoint_id "
+    "WHERE state = 'pending' AND enabled"
+)
+_PAUSE = text(
+    "UPDATE endpoint SET paused_until = :until WHERE id = :endpoint "
+    "AND (paused_until IS NULL OR paused_until NOT BETWEEN :until AND :until + :longest)"
 )
 
 
@@ -227,6 +232,16 @@ def disable(connection: Connection, outcomes: Sequence[Outcome]) -> bool:
         why = f"it answered 410 on {time.strftime('%Y-%m-%d', time.gmtime(outcomes[0].at))}"
         endpoints.change(connection, number, {"enabled": False, "why": why})
     return bool(gone)
+
+
+def pause(connection: Connection, outcomes: Sequence[Outcome]) -> bool:
+    """Keep until when receivers want to be left alone. Returns whether there are any."""
+    asked = [(one, seconds) for one in outcomes if (seconds := pause_of(one.answer))]
+    for one, seconds in asked:
+        connection.execute(
+            _PAUSE, {"endpoint": one.due.endpoint, "until": one.at + seconds, "longest": LONGEST_WAIT}
+        )
+    return bool(asked)
 
 
 def _filtered(statement: Any, wanted: DeliveryFilter) -> Any:

@@ -95,4 +95,5 @@ def _fact(row: Any) -> Endpoint:
         previous_until=row.previous_until,
         enabled=row.enabled,
         why=row.why,
+        paused_until=row.paused_until or 0.0,
     )

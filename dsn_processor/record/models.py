@@ -289,7 +289,7 @@ class Alert(Table, table=True):
 
 
 class Endpoint(Table, table=True):
-    """Who is told of what happens (notify/endpoints.py). ``created_at`` is in seconds since 1970."""
+    """Who is told of what happens (notify/endpoints.py). ``created_at`` and ``paused_until`` are in seconds since 1970."""
 
     __tablename__ = "endpoint"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -308,6 +308,7 @@ class Endpoint(Table, table=True):
     enabled: bool = True
     why: str = Field(default="", sa_type=SafeText)
     created_at: float
+    paused_until: float | None = None
 
 
 class Webhook(Table, table=True):

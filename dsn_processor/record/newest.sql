@@ -19,7 +19,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0006');
+INSERT INTO "alembic_version" VALUES('0007');
 CREATE TABLE alert (
 	name TEXT NOT NULL, 
 	kind VARCHAR(16) NOT NULL, 
@@ -78,7 +78,7 @@ CREATE TABLE endpoint (
 	previous_until DATETIME, 
 	enabled BOOLEAN NOT NULL, 
 	why TEXT NOT NULL, 
-	created_at FLOAT NOT NULL, 
+	created_at FLOAT NOT NULL, paused_until FLOAT, 
 	CONSTRAINT uq_endpoint_name UNIQUE (name)
 );
 CREATE TABLE left_mail (

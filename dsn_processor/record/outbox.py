@@ -199,7 +199,11 @@ class Outbox:
 
     def turn(self, outcomes: Sequence[Outcome], wanted: Mapping[int, Wanted], now: float) -> Turn:
         """Keep what came of attempts, and tell what is due."""
-        if deliveries.disable(self._connection, outcomes):
+        disabled, paused = (
+            deliveries.disable(self._connection, outcomes),
+            deliveries.pause(self._connection, outcomes),
+        )
+        if disabled or paused:
             self._known = None
         return deliveries.turn(self._connection, self.endpoints(), outcomes, wanted, now)
 

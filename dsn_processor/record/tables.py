@@ -87,7 +87,7 @@ metadata = plain_tables(
         "endpoint": """
             id:int* name:str kind:str url:text format:str
             events:json filters:json key:text="" secret:str="" previous_secret:str=""
-            previous_until:time enabled:bool=true why:text="" created_at:float
+            previous_until:time enabled:bool=true why:text="" created_at:float paused_until:float
         """,
         "webhook": """
             id:int* endpoint_id:int message_id:str type:str address:text

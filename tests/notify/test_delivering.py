@@ -17,6 +17,7 @@ from dsn_processor.errors import StoreError
 from dsn_processor.notify import delivering
 from dsn_processor.notify.attempts import DELAYS, State
 from dsn_processor.notify.options import WebhookOptions
+from dsn_processor.record import endpoints
 from dsn_processor.record.deliveries import DeliveryFilter
 from dsn_processor.record.store import Store
 
@@ -221,6 +222,72 @@ def test_who_asks_to_be_left_alone_is(store, status, dated):
     assert times[0] == 0
     assert all(999 <= time <= 1_010 for time in times[1:])
     assert len(times) == 4
+
+
+def test_who_asks_to_be_left_alone_is_so_after_a_restart(store):
+    async def run():
+        async with Sink() as sink:
+            add(store, sink)
+            times = []
+
+            async def later(_):
+                times.append(delivery.now - START)
+                return Reply(429, {"Retry-After": "1000"}) if len(times) == 1 else Reply(200)
+
+            sink.answer = later
+            tell(store, "a@example.net", "b@example.net")
+            delivery = Delivery(store, options(sink, concurrency=1))
+            await delivery.until(lambda: delivery.outcomes)
+            tell(store, "c@example.net", first=2)
+            [app] = store.outbox.endpoints().values()
+            delivery = Delivery(store, options(sink))
+            await delivery.all()
+            tell(store, "d@example.net", first=3)
+            sink.answer = sink._fine
+            ahead = Delivery(store, options(sink))  # of a clock that was a year ahead
+            with store.transaction():
+                store.outbox.change(
+                    lambda connection: endpoints.change(
+                        connection, app.id, {"paused_until": START + 31_536_000}
+                    )
+                )
+            await ahead.all()
+            return app, times, ahead.now
+
+    app, times, ahead = asyncio.run(run())
+    assert app.paused_until == START + 1_000
+    assert times[0] == 0
+    assert all(1_000 <= time <= 1_110 for time in times[1:])
+    assert len(times) == 4
+    assert ahead < START + 100
+
+
+def test_a_person_ends_a_pause(store):
+    class Person(list):
+        def append(self, outcome):
+            super().append(outcome)
+            if outcome.state is State.PENDING:
+                do(store, "enable", name="app")
+
+    async def run():
+        async with Sink() as sink:
+            add(store, sink)
+
+            async def later(_):
+                sink.answer = sink._fine
+                return Reply(429, {"Retry-After": "1000"})
+
+            sink.answer = later
+            tell(store, "a@example.net", "b@example.net")
+            delivery = Delivery(store, options(sink, concurrency=1))
+            delivery.outcomes = Person()
+            await delivery.all()
+            [app] = store.outbox.endpoints().values()
+            return app, delivery.now - START, ids(sink)
+
+    app, passed, got = asyncio.run(run())
+    assert (app.paused_until, passed < 900) == (0.0, True)
+    assert sorted(got) == ["msg_000000", "msg_000000", "msg_000001"]
 
 
 def test_nobody_has_us_wait_for_ever(store):

@@ -64,6 +64,27 @@ def _states(serve):
     return {state: row[state] for state in ("pending", "delivered", "dead") if row[state]}
 
 
+def _pause(serve, sink):
+    """A receiver that asks to be left alone is, by the next process, too, until somebody enables it."""
+
+    async def later(_):
+        return Reply(429, {"Retry-After": "1000"})
+
+    sink.answer = later
+    assert "failed 429" in command(serve, "webhooks", "test", "app", code=1)
+    asked = len(sink.got)
+    sink.answer = sink._fine
+    assert "left alone until" in command(serve, "webhooks", "test", "app", code=2)
+    assert "1 deliveries wait" in command(serve, "webhooks", "deliver", "--once", code=1)
+    assert len(sink.got) == asked
+    [row] = map(json.loads, command(serve, "webhooks", "list", "--json").splitlines())
+    assert row["paused_until"]
+    command(serve, "webhooks", "enable", "app")
+    assert "0 deliveries wait" in command(serve, "webhooks", "deliver", "--once")
+    [row] = map(json.loads, command(serve, "webhooks", "list", "--json").splitlines())
+    assert (row["pending"], row["paused_until"]) == (0, None)
+
+
 def test_without_a_server_what_is_due_is_delivered_once(tmp_path):
     with sink_of_its_own() as sink:
         serve = Serve(tmp_path, sections=SECTIONS.format(port=sink.port))
@@ -81,6 +102,7 @@ def test_without_a_server_what_is_due_is_delivered_once(tmp_path):
         command(serve, "webhooks", "enable", "app")
         assert "0 deliveries wait" in command(serve, "webhooks", "deliver", "--once")
         assert len({request.id for request in sink.got}) == 2
+        _pause(serve, sink)
         [row] = map(
             json.loads, command(serve, "webhooks", "deliveries", "--json", "--limit", "1").splitlines()
         )
