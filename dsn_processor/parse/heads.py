@@ -23,7 +23,7 @@ _USUAL_MULTIPART = pattern(
     re.IGNORECASE | re.ASCII,
 )
 # The lines of a header block up to one that is odd.
-_TIDY_LINES = pattern(rb"(?:(?:[!-9;-~]++:|[ \t]++\S)[^\n]*+\n)*+")
+_TIDY_LINES = pattern(rb"(?:(?:[!-9;-~]++:|[ \t]++\S)[^\n]*+\n)*")
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
 _NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
@@ -107,24 +107,36 @@ def read_crlf_head(lines: bytes) -> Head:
     return _crlf_remembered(lines) if len(lines) <= REMEMBERED else _read_crlf(lines)
 
 
-def read_long_head(raw: bytes, start: int, line_end: bytes) -> Head | None:
-    """Read a mail's own header block, which begins at ``start``; None where a line is odd or the empty line is missing."""
-    match = _TIDY_LINES.match(raw, start)
+def _read_crlf(lines: bytes) -> Head:
+    block = _with_lf(lines)
+    if block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
+        raise DoubtError
+    head = _read(block)
+    if head.odd or head.length < len(block):
+        raise DoubtError
+    return head
+
+
+def read_long_head(raw: bytes, start: int, line_end: bytes) -> tuple[Head, int] | None:
+    """Read a mail's own header block, which begins at ``start``, and tell where it stops: before an empty line that ends with
+    ``line_end``. None where there is none, or a line is odd. Lines above CRLF may have LF, as who took the mail in wrote them.
+    Raises DoubtError where a CR stands alone.
+    """
+    match = _TIDY_LINES.match(raw, start, start + HEADER_LIMIT + 2)
     stop = match.end() if match else start
     if not raw.startswith(line_end, stop) or stop - start > HEADER_LIMIT:
         return None
     block = b"\n" + raw[start:stop]
-    return _read(block, odd=False) if len(line_end) == 1 else _read_crlf(b"\r" + block, odd=False)
+    head = _read(_with_lf(block) if b"\r" in block else block, odd=False)
+    return (head, stop) if head.length == len(head.block) else None
 
 
-def _read_crlf(lines: bytes, *, odd: bool | None = None) -> Head:
-    block = b"\n".join(lines.split(b"\r\n"))
-    if b"\r" in block or block.count(b"\n") != len(lines) - len(block) or len(block) > HEADER_LIMIT:
+def _with_lf(lines: bytes) -> bytes:
+    """``lines`` with LF for CRLF. Raises DoubtError where a CR stands elsewhere."""
+    block = lines.replace(b"\r", b"")  # several times as quick as to look for both
+    if lines.count(b"\r\n") != len(lines) - len(block):
         raise DoubtError
-    head = _read(block, odd=odd)
-    if head.odd or head.length < len(block):
-        raise DoubtError
-    return head
+    return block
 
 
 def _read(block: bytes, *, odd: bool | None = None) -> Head:

@@ -62,8 +62,9 @@ class Part:
     def _read_head(self, start: int) -> Head:
         """Find the header block that begins at ``start``, and the body behind it."""
         raw, end = self.raw, self.end
-        if not self.depth and (head := read_long_head(raw, start, b"\n")) and head.length == len(head.block):
-            self.start = start + len(head.block)
+        if not self.depth and (found := read_long_head(raw, start, b"\n")):
+            head, stop = found
+            self.start = stop + 1
             return head
         blank = raw.find(b"\n\n", start - 1 if start else 0, end)
         stop, self.start = (end, end) if blank < 0 else (blank + 1, blank + 2)
@@ -138,10 +139,11 @@ class CrlfPart(Part):
     def _read_head(self, start: int) -> Head:
         raw = self.raw
         if not self.depth:
-            head = read_long_head(raw, start, b"\r\n")
-            if head is None:
+            found = read_long_head(raw, start, b"\r\n")
+            if found is None:
                 raise DoubtError
-            self.start = start + len(head.block) + head.block.count(b"\n")
+            head, stop = found
+            self.start = stop + 2
             return head
         blank = raw.find(b"\r\n\r\n", start - 2, self.end)
         stop, self.start = (self.end, self.end) if blank < 0 else (blank + 2, blank + 4)
@@ -221,8 +223,8 @@ def lf_lines(raw: bytes) -> bytes:
     """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
     if b"\r" not in raw:
         return raw
-    text = b"\n".join(raw.split(b"\r\n"))  # faster than replace
-    if b"\r" not in text:
+    text = raw.replace(b"\r", b"")  # several times as quick as to look for both
+    if raw.count(b"\r\n") == len(raw) - len(text):
         return text
     return raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
