@@ -202,6 +202,17 @@ def wave_data(wave: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def blocks_data(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """Of many refusals of us in a day, about one listed IP or for one reason."""
+    day = alert["name"].rpartition("@")[2]
+    return {
+        "subject": alert["subject"],
+        "blocks": alert["number"],
+        "day": day,
+        "look": f"dsn-processor events --type block --since {day}",
+    }
+
+
 def _smtp(recipient: RecipientReport) -> dict[str, Any]:
     text = recipient.diagnostic_code
     enhanced = _ENHANCED.search(text[:_WORDS]) if text else None

@@ -25,6 +25,7 @@ class EventType(StrEnum):
     ADDRESS_AT_RISK = "address.at_risk"
     ADDRESS_RECOVERED = "address.recovered"
     DOMAIN_HELD = "domain.held"
+    SENDER_BLOCKED = "sender.blocked"
     REPORT_UNPARSED = "report.unparsed"
     REPORT_QUARANTINED = "report.quarantined"
     EVENT_RECLASSIFIED = "event.reclassified"

@@ -24,12 +24,14 @@ TYPES = frozenset(
         EventType.ADDRESS_AT_RISK,
         EventType.ADDRESS_RECOVERED,
         EventType.DOMAIN_HELD,
+        EventType.SENDER_BLOCKED,
     }
 )
 
 _suppression = metadata.tables["suppression"]
 _state = metadata.tables["address_state"]
 _wave = metadata.tables["wave"]
+_alert = metadata.tables["alert"]
 
 # Table -> the columns by which a row of it is known, and those that matter. The first note of a row in a transaction is how
 # it was before.
@@ -40,6 +42,7 @@ _WATCHED = {
     ),
     "address_state": (("address",), ("deliverability",)),
     "wave": (("name",), ()),
+    "alert": (("name",), ("raised_at",)),
 }
 _MOVED = {
     table: text(f"SELECT * FROM moved_{table} ORDER BY rowid")  # noqa: S608  names of our own
@@ -48,7 +51,7 @@ _MOVED = {
 
 
 class Move(NamedTuple):
-    """``type`` is told of ``address``, "" where it is a wave. ``row`` is the suppression, as it is or was, or the wave."""
+    """``type`` is told of ``address``, "" where it is a wave or an alert. ``row`` is that, or the suppression, as it is or was."""
 
     type: EventType
     address: str
@@ -100,6 +103,7 @@ def moves(connection: Connection) -> list[Move]:
         *_states(before["address_state"], states),
     ]
     found += _waves(connection, before["wave"])
+    found += _blocks(connection, before["alert"])
     for table in _WATCHED:
         connection.exec_driver_sql(f"DELETE FROM temp.moved_{table}")  # noqa: S608
     return found
@@ -148,6 +152,14 @@ def _waves(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move
         wave = connection.execute(select(_wave).where(_wave.c.name == old["name"])).one_or_none()
         if wave is not None and not old["was"] and not wave.decision:
             yield Move(EventType.DOMAIN_HELD, "", Standing.HELD.value, wave._asdict(), {})
+
+
+def _blocks(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move]:
+    """Alerts of blocks that were raised. Those of waves are told as that."""
+    for old in moved:
+        alert = connection.execute(select(_alert).where(_alert.c.name == old["name"])).one_or_none()
+        if alert is not None and alert.kind == "blocks" and alert.raised_at and not old["raised_at"]:
+            yield Move(EventType.SENDER_BLOCKED, "", "", alert._asdict(), {})
 
 
 def _some(connection: Connection, table: Any, addresses: list[str]) -> Iterator[dict[str, Any]]:

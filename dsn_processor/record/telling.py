@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -19,6 +19,7 @@ from dsn_processor.notify.describing import (
     Event,
     Report,
     address_data,
+    blocks_data,
     concerned,
     event_data,
     quarantined_data,
@@ -136,17 +137,20 @@ def of_quarantined(connection: Connection, mails: Sequence[tuple[int, str | None
 
 
 def of_moves(moved: Sequence[Move], wanted: Collection[EventType]) -> Iterator[Notification]:
-    """Of addresses and waves."""
+    """Of addresses, waves and alerts."""
     now = datetime.now(UTC)
     for one in moved:
         if one.type in wanted:
-            held = one.type is EventType.DOMAIN_HELD
-            data = (
-                wave_data(one.row or {})
-                if held
-                else address_data(one.address, one.state, one.row, one.standing)
-            )
-            yield Notification(id=new_id(), type=one.type, at=now, address=one.address, data=data)
+            yield Notification(id=new_id(), type=one.type, at=now, address=one.address, data=_moved_data(one))
+
+
+def _moved_data(one: Move) -> dict[str, Any]:
+    match one.type:
+        case EventType.DOMAIN_HELD:
+            return wave_data(one.row or {})
+        case EventType.SENDER_BLOCKED:
+            return blocks_data(one.row or {})
+    return address_data(one.address, one.state, one.row, one.standing)
 
 
 def differs(before: Event, after: Event) -> bool:

@@ -290,4 +290,4 @@ def test_people_that_cannot_be_told_are_told_of(cli, write, tmp_path):
     text = '[[notify]]\nname = "team"\nurls = ["json://127.0.0.1/x"]\ndigest = "daily"\n'
     code, out, _ = cli("config", "check", "--config", write(text))
     assert code == 0
-    assert "notify    team: hard_bounce, block, complaint, held, quarantine, daily" in out
+    assert "notify    team: hard_bounce, block, sender_blocked, complaint, held, quarantine, daily" in out

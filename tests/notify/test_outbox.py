@@ -15,14 +15,15 @@ from dsn_processor.notify import formats
 from dsn_processor.notify.endpoints import types_of
 from dsn_processor.notify.notification import EventType
 from dsn_processor.notify.options import WebhookOptions
+from dsn_processor.notify.people.options import NotifyOptions
 from dsn_processor.policy.modes import Ruling
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.reclassify import reclassify
-from dsn_processor.record import endpoints
+from dsn_processor.record import endpoints, waves
 from dsn_processor.record.deliveries import DeliveryFilter
 from dsn_processor.record.standing import By
 from dsn_processor.record.store import Store
-from dsn_processor.terms import Act, SuppressionKind
+from dsn_processor.terms import Act, MessageState, SuppressionKind
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -270,6 +271,47 @@ def test_a_wave_is_told_with_what_it_takes_back(store, mail):
     assert {(type_, address) for type_, address, _ in released} == {
         ("address.suppressed", f"r{number}@example.net") for number in range(5)
     }
+
+
+def test_people_hear_once_of_what_waits_for_them(store, mail, monkeypatch):
+    monkeypatch.setattr(waves, "_MANY_BLOCKS", 3)
+    store.addresses.ruling = Ruling(PolicyOptions(mode="open", wave_least=3, wave_share=0.0))
+    add(store)
+    with store.transaction():
+        store.outbox.know_people(
+            {"team": NotifyOptions(name="team", urls=("json://a.example",)).filters}, 0.0
+        )
+
+    def blocked(number, **kwargs):
+        refused = "554 5.7.1 Client host [192.0.2.25] blocked using zen.spamhaus.org"
+        return mail(number, recipient=f"b{number}@two.example", status="5.7.1", diagnostic=refused, **kwargs)
+
+    take(store, [blocked(number) for number in range(3)])
+    assert "sender.blocked" not in types(store)
+    for number in range(3, 9):
+        take(store, [blocked(number)])
+    told_blocked = [data for type_, _, data in told(store, "team") if type_ == "sender.blocked"]
+    assert told_blocked == [data for type_, _, data in told(store) if type_ == "sender.blocked"]
+    day = told_blocked[0]["day"]
+    assert told_blocked == [
+        {
+            "subject": "192.0.2.25",
+            "blocks": 4,
+            "day": day,
+            "look": f"dsn-processor events --type block --since {day}",
+        }
+    ]
+    assert all(event.occurred_at.strftime("%Y-%m-%d") == day for event in store.events())
+    take(store, [mail(number, recipient=f"r{number}@example.net") for number in range(20, 25)])
+    with store.transaction():
+        store.set_state(1, MessageState.QUARANTINED, "a fault of ours")
+    assert set(types(store, "team")) == {
+        "bounce.failed",
+        "sender.blocked",
+        "domain.held",
+        "report.quarantined",
+    }
+    assert types(store).count("sender.blocked") == 1
 
 
 def test_what_is_read_otherwise_now_is_told_as_that(store, mail):

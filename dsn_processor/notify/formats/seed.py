@@ -22,6 +22,7 @@ _WORDS = {
     EventType.ADDRESS_AT_RISK: "at_risk",
     EventType.ADDRESS_RECOVERED: "recovered",
     EventType.DOMAIN_HELD: "held",
+    EventType.SENDER_BLOCKED: "sender_blocked",
     EventType.REPORT_UNPARSED: "unparsed",
     EventType.REPORT_QUARANTINED: "quarantined",
     EventType.EVENT_RECLASSIFIED: "reclassified",

@@ -30,6 +30,7 @@ _LABELS = {
     "at_risk": ("At risk", "addresses at risk"),
     "reactivated": ("Reactivated", "reactivated addresses"),
     "held": ("Held wave", "held waves"),
+    "sender_blocked": ("Sender blocked", "alerts that we are blocked"),
     "quarantine": ("Mail for a person", "mails for a person"),
     "": ("Test", "tests"),
 }
@@ -93,6 +94,9 @@ def _line(one: Notification) -> str:
     data, known = one.data, values(one)
     if one.type is EventType.DOMAIN_HELD:
         return f"{data.get('addresses')} addresses of {safe(data.get('subject'))}: `{data.get('decide')}`"
+    if one.type is EventType.SENDER_BLOCKED:
+        about = safe(data.get("subject")).replace("_", " ")
+        return f"{data.get('blocks')} blocks on {data.get('day')}, {about}: `{data.get('look')}`"
     if one.type is EventType.REPORT_QUARANTINED:
         return f"mail {data.get('mail_id')}: {safe(data.get('error'))}"[:_LINE]
     if one.type is EventType.REPORT_UNPARSED:

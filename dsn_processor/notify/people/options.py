@@ -28,7 +28,7 @@ class NotifyOptions:
     name: str
     urls: Secrets = field(default=(), repr=False)
     urls_file: str = ""
-    on: tuple[str, ...] = ("hard_bounce", "block", "complaint", "held", "quarantine")
+    on: tuple[str, ...] = ("hard_bounce", "block", "sender_blocked", "complaint", "held", "quarantine")
     reasons: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

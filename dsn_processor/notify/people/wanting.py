@@ -28,6 +28,7 @@ OCCASIONS = {
     "at_risk": Occasion((EventType.ADDRESS_AT_RISK,)),
     "reactivated": Occasion((EventType.ADDRESS_REACTIVATED, EventType.ADDRESS_RECOVERED)),
     "held": Occasion((EventType.DOMAIN_HELD,)),
+    "sender_blocked": Occasion((EventType.SENDER_BLOCKED,)),
     "quarantine": Occasion((EventType.REPORT_UNPARSED, EventType.REPORT_QUARANTINED)),
 }
 

@@ -34,6 +34,7 @@ NAMES = (
 USER_TYPE = "email_delivery_failed"
 USER_MESSAGE = "We couldn't deliver emails to ${email}. Please update your email address."
 USER_ACTION = "/settings/email"
+_OF_MANY = (EventType.DOMAIN_HELD, EventType.SENDER_BLOCKED)  # about no address: told by their subject
 _COUNTED = ("suppress", "strike")  # what a bounce did about its address, where it did anything
 
 
@@ -65,8 +66,8 @@ def values(notification: Notification) -> dict[str, str]:
     data = notification.data
     smtp, message = data.get("smtp") or {}, data.get("message") or {}
     block = data.get("block") or {}
-    held = data.get("subject") if notification.type is EventType.DOMAIN_HELD else None
-    email = (data.get("recipient") or {}).get("address") or notification.address or held
+    subject = data.get("subject") if notification.type in _OF_MANY else None
+    email = (data.get("recipient") or {}).get("address") or notification.address or subject
     reason = data.get("reason")
     found = {
         "email": email,

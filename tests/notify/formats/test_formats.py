@@ -58,7 +58,12 @@ def test_every_type_has_a_word_in_our_formats(type_):
 
 @pytest.mark.parametrize("form", FOREIGN)
 def test_providers_have_no_word_for_what_is_about_no_recipient(form):
-    for type_ in (EventType.DOMAIN_HELD, EventType.REPORT_UNPARSED, EventType.ADDRESS_AT_RISK):
+    for type_ in (
+        EventType.DOMAIN_HELD,
+        EventType.SENDER_BLOCKED,
+        EventType.REPORT_UNPARSED,
+        EventType.ADDRESS_AT_RISK,
+    ):
         data = {"recipient": {"address": None}, "subject": "example.net", "addresses": 30}
         assert (
             render(form, Notification(id="msg_1", type=type_, at=AT, address="", data=data), at=NOW) is None

@@ -48,12 +48,13 @@ def test_filters_narrow():
         assert (wanted(filters, SAMPLES["hard"]), wanted(filters, SAMPLES["block"])) == (hard, block)
 
 
-def test_a_wave_is_of_no_stream_and_told_all_the_same():
-    held = Notification(
-        id="m", type=EventType.DOMAIN_HELD, at=AT, address="", data={"subject": "example.net"}
-    )
-    assert wanted(replace(OPTIONS, streams=("newsletter",), tags=("a",)).filters, held)
-    assert not wanted(replace(OPTIONS, on=("block",)).filters, held)
+def test_a_wave_or_alert_is_of_no_stream_and_told_all_the_same():
+    for type_ in (EventType.DOMAIN_HELD, EventType.SENDER_BLOCKED):
+        held = Notification(id="m", type=type_, at=AT, address="", data={"subject": "example.net"})
+        assert wanted(
+            replace(OPTIONS, streams=("newsletter",), tags=("a",), reasons=("mailbox_full",)).filters, held
+        )
+        assert not wanted(replace(OPTIONS, on=("block",)).filters, held)
 
 
 def test_every_occasion_is_of_some_type():

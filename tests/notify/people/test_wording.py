@@ -8,7 +8,7 @@ from dsn_processor.notify.people import composing, delisting, wording
 from dsn_processor.notify.people.composing import compose
 from dsn_processor.terms import Reason
 
-ON = ("hard_bounce", "soft_bounce", "block", "complaint", "held", "quarantine")
+ON = ("hard_bounce", "soft_bounce", "block", "sender_blocked", "complaint", "held", "quarantine")
 
 
 def held():
@@ -30,6 +30,12 @@ def quarantined():
         "decide": "dsn-processor quarantine show 9",
     }
     return Notification(id="msg_aside", type=EventType.REPORT_QUARANTINED, at=AT, address="", data=data)
+
+
+def sender_blocked(subject="192.0.2.25"):
+    look = "dsn-processor events --type block --since 2026-11-20"
+    data = {"subject": subject, "blocks": 51, "day": "2026-11-20", "look": look}
+    return Notification(id="msg_blocked", type=EventType.SENDER_BLOCKED, at=AT, address="", data=data)
 
 
 def test_a_hard_bounce_is_told_in_full():
@@ -62,6 +68,17 @@ def test_a_complaint_a_wave_and_a_quarantined_mail_are_told():
     title, body = compose([quarantined()], ON)
     assert title == "Mail for a person"
     assert body == "mail 9: ValueError: x (mime.py:1)\n`dsn-processor show 9`"
+
+
+def test_many_blocks_are_told_with_the_command_that_shows_them():
+    title, body = compose([sender_blocked()], ON)
+    assert title == "Sender blocked: 192.0.2.25"
+    assert (
+        body == "51 blocks on 2026-11-20, 192.0.2.25: `dsn-processor events --type block --since 2026-11-20`"
+    )
+    title, body = compose([sender_blocked(), sender_blocked("content_rejected")], ON)
+    assert title == "2 alerts that we are blocked"
+    assert "- 51 blocks on 2026-11-20, content rejected: `" in body
 
 
 def test_many_are_summed_up_and_a_listing_is_told_once():
