@@ -96,6 +96,7 @@ class Deliverer:
         wait: Callable[[asyncio.Event, float], Awaitable[None]] = _wait,
         chance: Callable[[], float] = random.random,
         pace: Callable[[], float] = lambda: 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._exchange = exchange
         self._send = send
@@ -105,6 +106,7 @@ class Deliverer:
         self._wait = wait
         self._chance = chance
         self._pace = pace
+        self._sleep = sleep
         self._event = asyncio.Event()
         self._lanes: dict[int, _Lane] = {}
         self._done: list[Outcome] = []
@@ -161,7 +163,7 @@ class Deliverer:
         if not (self._fresh or self._done):
             await self._wait(self._event, _LOOK_SECONDS)
         if self._done and self._tasks:
-            await asyncio.sleep(max(_GATHER_SECONDS, 2 * self._pace()))
+            await self._sleep(max(_GATHER_SECONDS, 2 * self._pace()))
 
     # ---- one attempt
 
@@ -193,7 +195,7 @@ class Deliverer:
                 due, following = following, None
                 self._count(lane, due, await self._answer(lane.endpoint, due))
                 if rest := self._pace():
-                    await asyncio.sleep(rest)
+                    await self._sleep(rest)
                 goes_on = lane.failures == 0 and (not rest or lane.flying == 1)
                 if goes_on and not self._stopping and lane.queue:
                     following = lane.queue.popleft()

@@ -5,7 +5,6 @@ import ctypes
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from dsn_processor.reading import Rules
 from dsn_processor.server.control import Control
 from dsn_processor.server.following import AccountMetrics
 from dsn_processor.server.keeper import Keeper
+from dsn_processor.server.pacing import Rush
 from dsn_processor.server.processing import Processing
 from dsn_processor.server.systemd import handed_sockets, notify
 from dsn_processor.server.webhooks import Webhooks
@@ -43,7 +43,6 @@ DRAIN_SECONDS = 20.0
 _READING_SECONDS = 5.0
 _FETCHING_SECONDS = 8.0  # for the mails that are being fetched
 _OPEN_SECONDS = 5.0
-_BUSY_MAILS = 50  # a second: those who send them are to have their answers first
 _M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 262_144
 _OLD_SECONDS = 900.0  # a mail that waits so long to be processed says that something is wrong
 
@@ -70,13 +69,13 @@ class Server:
         self._keeper = Keeper(settings.database, min_free=settings.min_free, ruling=settings.ruling)
         self._processing = Processing(settings.processing, lambda: self._rules)
         self._writer = Writer(self._keeper, self._processing, lambda: self._settings.correlation)
+        self._rush = Rush()
         self._webhooks = Webhooks(
             self._writer.call,
             lambda: self._settings.webhooks,
             lambda: self._settings.notify,
-            self._busy,
+            self._rush.is_on,
         )
-        self._taken = deque([0.0], maxlen=_BUSY_MAILS)  # when the last mails came
         self._listener = Listener(self, settings.smtp, settings.lmtp)
         self._web = Web(settings.web, self)
         self._readers = Readers(
@@ -195,14 +194,11 @@ class Server:
     # ---- what listeners ask (intake/taking.py)
 
     async def take(self, message: InboundMessage) -> Accepted:
-        self._taken.append(time.monotonic())
+        self._rush.came()
         return await asyncio.shield(self._writer.take(message))
 
     def refusal(self) -> Refusal | None:
         return self._keeper.refusal()
-
-    def _busy(self) -> bool:
-        return len(self._taken) == _BUSY_MAILS and time.monotonic() - self._taken[0] < 1.0
 
     # ---- what the web asks
 

@@ -18,6 +18,7 @@ from dsn_processor.notify.sending import Sender
 from dsn_processor.notify.transport import client
 from dsn_processor.record.deliveries import Figures
 from dsn_processor.record.store import Store
+from dsn_processor.server.pacing import rest_seconds
 
 log = logs.get_logger(room="webhooks")
 
@@ -25,8 +26,6 @@ _Answer = TypeVar("_Answer")
 
 _FIGURES_SECONDS = 5.0
 _CLEAN_SECONDS = 30.0
-_REST_SECONDS = 0.1  # after each attempt, while much mail comes in
-_PATIENCE_SECONDS = 10.0  # that what is to be told may wait for that
 
 
 class Calling(Protocol):
@@ -43,9 +42,9 @@ class Webhooks:
         call: Calling,
         options: Callable[[], WebhookOptions],
         people: Callable[[], Sequence[NotifyOptions]],
-        taking: Callable[[], bool] = lambda: False,
+        rush: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._taking = taking
+        self._rush = rush
         self._call = call
         self._options = options
         self._people = people
@@ -126,8 +125,7 @@ class Webhooks:
         return await (self._people_sender if to_people else self._sender).send(endpoint, due)
 
     def _pace(self) -> float:
-        """While much mail comes in, its senders come first: an application waits better than they do, though not for long."""
-        return _REST_SECONDS if self._taking() and self.oldest_seconds() < _PATIENCE_SECONDS else 0.0
+        return rest_seconds(rush=self._rush(), oldest_seconds=self.oldest_seconds())
 
     def _woken(self) -> None:
         self._any = True

@@ -46,11 +46,12 @@ def tell(store, *addresses, first=0):
 class Delivery:
     """``now`` is the deliverer's time. ``outcomes`` are those that are on disk."""
 
-    def __init__(self, store, options, chance=lambda: 0.0):
+    def __init__(self, store, options, chance=lambda: 0.0, **more):
         self.store, self.options = store, options
         self.now = START
         self.outcomes = []
         self.chance = chance
+        self.more = more  # for the deliverer
         self.faults = []  # raised by the store, one an exchange
 
     async def exchange(self, outcomes, wanted, now):
@@ -82,6 +83,7 @@ class Delivery:
                 clock=lambda: self.now,
                 wait=self.wait,
                 chance=self.chance,
+                **self.more,
             )
             yield self.deliverer
             await self.deliverer.stop()

@@ -424,6 +424,48 @@ def test_one_that_failed_often_is_tried_with_one_at_a_time(store):
     assert asyncio.run(run()) == 1
 
 
+def test_while_something_is_more_urgent_there_is_a_rest_after_each_attempt(store):
+    async def run():
+        async with Sink() as one, Sink() as other:
+            add(store, one)
+            add(store, other, "other")
+            pace, rested, flying, most = 0.1, [], Counter(), Counter()
+            all_at_once = asyncio.Event()
+
+            async def sleep(seconds):
+                rested.append(seconds)
+                delivery.now += seconds
+                await asyncio.sleep(0)
+
+            def answer(sink):
+                async def fine(_):
+                    flying[sink] += 1
+                    most[sink] = max(most[sink], flying[sink])
+                    if not pace and flying[sink] == 4:
+                        all_at_once.set()
+                    await (asyncio.sleep(0.001) if pace else all_at_once.wait())
+                    flying[sink] -= 1
+                    return Reply(200)
+
+                return fine
+
+            one.answer, other.answer = answer(one), answer(other)
+            delivery = Delivery(store, options(one, other, concurrency=4), pace=lambda: pace, sleep=sleep)
+            tell(store, *(f"r{number}@example.net" for number in range(12)))
+            await delivery.all()
+            slowly, rests = dict(most), rested.count(pace)
+            pace = 0.0
+            tell(store, *(f"r{number}@example.net" for number in range(12)), first=12)
+            await asyncio.wait_for(delivery.all(), 110)
+            return slowly, rests, dict(most), [len(one.got), len(other.got)], (one, other)
+
+    slowly, rests, most, got, (one, other) = asyncio.run(run())
+    assert slowly == {one: 1, other: 1}  # at a time
+    assert rests == 24  # one after each
+    assert max(most.values()) == 4
+    assert got == [24, 24]
+
+
 def test_what_the_store_cannot_keep_is_kept_later(store):
     async def run():
         async with Sink() as sink:
