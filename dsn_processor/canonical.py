@@ -6,7 +6,7 @@ from hashlib import sha256
 from dsn_processor.patterns import pattern
 
 #: Quoted local parts that need no quotes (RFC 5321 section 4.1.2: dot-string).
-_NEEDLESS_QUOTES = pattern(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*+)\"\Z")
+_NEEDLESS_QUOTES = pattern(r"\"([\w!#$%&'*+/=?^`{|}~-]++(?:\.[\w!#$%&'*+/=?^`{|}~-]++)*)\"\Z")
 _DOTS = str.maketrans(
     "\u3002\uff0e\uff61", "..."
 )  # other full stops, as IDNA takes them (RFC 3490 section 3.1)

@@ -25,7 +25,7 @@ _PUNCTUATION = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u0
 # The characters of a local part, and a domain. An address may hold any word (user-unknown@...), so none is left.
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
 _LOCAL_END = pattern(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
-_DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*+")
+_DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*")
 # Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
 _REPEATED = pattern(r"[245](?<![\w.-].)\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
 

@@ -9,12 +9,13 @@ from hashlib import sha256
 
 from dsn_processor.patterns import pattern
 
-# Names are matched after "\n", so that the scan hops from line to line; possessive, so that it never goes back.
-_FOLDED = rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+"
+# Names are matched after "\n", so that the scan hops from line to line; possessive, so that it never goes back. What is
+# repeated looks ahead first: Python before 3.11.5 does not step back where a possessive repetition fails half way.
+_FOLDED = rb"[ \t]*+:[^\n]*+(?:(?=\n[ \t])\n[^\n]*+)*+"
 _TRACE = pattern(
-    rb"(?:\n(?:return-path|received|received-spf|x-received|delivered-to|x-delivered-to|x-original-to|x-real-to"
+    rb"\n(?:return-path|received|received-spf|x-received|delivered-to|x-delivered-to|x-original-to|x-real-to"
     rb"|x-apparently-to|envelope-to|delivery-date|authentication-results|x-authentication-results|x-sieve"
-    rb"|(?:arc|x-envelope|x-spam|x-spamd|x-rspamd|x-virus|x-gm|x-forwarded)-[^:\s]*+)" + _FOLDED + rb")++",
+    rb"|(?:arc|x-envelope|x-spam|x-spamd|x-rspamd|x-virus|x-gm|x-forwarded)-[^:\s]*+)" + _FOLDED,
     re.IGNORECASE,
 )
 _FLAGS = pattern(
@@ -36,9 +37,10 @@ def identity(raw: bytes) -> str:
     if text.startswith(b"\nFrom "):  # the line an mbox puts between mails
         end = text.find(b"\n", 1)
         text = b"" if end < 0 else text[end:]
-    if trace := _TRACE.match(text):
-        text = text[trace.end() :]
-    text = text.rstrip(b"\n")
+    start = 0
+    while trace := _TRACE.match(text, start):
+        start = trace.end()
+    text = text[start:].rstrip(b"\n")
     end = text.find(b"\n\n")
     digest = sha256(_FLAGS.sub(b"", text if end < 0 else text[:end]).rstrip(b"\n"))
     if end >= 0:

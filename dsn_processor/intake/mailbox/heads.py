@@ -10,7 +10,7 @@ from dsn_processor.patterns import pattern
 
 _MOST = 20
 _REPORT = pattern(
-    rb"\ncontent-type[ \t]*+:[ \t]*+(?:\n[ \t]++)?multipart/report\b([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    rb"\ncontent-type[ \t]*+:[ \t]*+(?:\n[ \t]++)?multipart/report\b([^\n]*+(?:(?=\n[ \t])\n[^\n]*+)*+)",
     re.IGNORECASE,
 )
 _OURS = pattern(
@@ -55,4 +55,4 @@ def envelope_of(head: bytes, headers: Sequence[str]) -> Envelope:
 def _fields(headers: tuple[str, ...]) -> re.Pattern[bytes]:
     """These fields, their names and folded values: all others are passed over."""
     names = b"|".join(re.escape(name.encode()) for name in headers)
-    return re.compile(rb"\n(" + names + rb")[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE)
+    return re.compile(rb"\n(" + names + rb")[ \t]*+:([^\n]*+(?:(?=\n[ \t])\n[^\n]*+)*+)", re.IGNORECASE)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 PATH_LIMIT = 256
 DOMAIN_LIMIT = 255
 
-_BRACKETS = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>')
+_BRACKETS = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>')
 _BARE = re.compile(r"[^<> ]++")
 _SOURCE_ROUTE = re.compile(r"@[^:<>\" ]++:(?=.)")
-_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"|[^ <>()\[\]\\,;:@"]++')
+_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*"|[^ <>()\[\]\\,;:@"]++')
 _DOMAIN = re.compile(r'[^ <>()\[\]\\,;:@"]++|\[[A-Za-z0-9.:_-]++\]')
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([^ ]++))?+")
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([^ ]++))?")
 #: Categories of characters that nobody sees, or that are no text: format, surrogates, private, separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
