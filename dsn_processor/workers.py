@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import compress
 from multiprocessing.connection import Connection, Pipe
 from time import process_time
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from dsn_processor.bulk import Prepared, prepare_together, put_aside
 from dsn_processor.errors import DsnProcessorError
+from dsn_processor.forking import Forked
 from dsn_processor.pipeline import Examined, Unread, examine_all
 from dsn_processor.reading import Rules, expect_many
 
@@ -176,27 +178,20 @@ class WorkerDiedError(Exception):
 class Worker:
     """One process that reads mails: it may use ``memory`` bytes of address space, and ``cpu_seconds`` for a mail (None:
     any number). Use as a context manager, or end it by ``kill``. Raises DsnProcessorError where none can be started.
+
+    ``fork`` makes it a copy of this process, where ``can_fork``: ready at once. One that ended is always replaced by a new
+    process: by then much may be open that a copy must not have.
     """
 
-    def __init__(self, *, memory: int = _MEMORY, cpu_seconds: int | None = None) -> None:
+    def __init__(self, *, memory: int = _MEMORY, cpu_seconds: int | None = None, fork: bool = False) -> None:
         self._bounds = memory, cpu_seconds
-        self.start()
+        self.start(fork=fork)
 
-    def start(self) -> None:
+    def start(self, *, fork: bool = False) -> None:
         """Start a process, in place of one that ended."""
         self._pipe, theirs = Pipe()
         with theirs:
-            # Not multiprocessing's own start: that would import the caller's main module again.
-            call = f"work({theirs.fileno()}, *{self._bounds!r})"
-            program = (
-                f"import sys; sys.path[:] = {sys.path!r}; from dsn_processor.workers import work; {call}"
-            )
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
-                [sys.executable, "-P", "-c", program],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is the parent's to answer
-            )
+            self._process = (_forked if fork else _spawned)(theirs.fileno(), self._bounds)
         self._ready = False
         self._rules: Rules | None = None
 
@@ -269,6 +264,22 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+def _forked(descriptor: int, bounds: tuple[int, int | None]) -> Forked:
+    return Forked(partial(work, descriptor, *bounds), descriptor)
+
+
+def _spawned(descriptor: int, bounds: tuple[int, int | None]) -> subprocess.Popen[bytes]:
+    # Not multiprocessing's own start: that would import the caller's main module again.
+    call = f"work({descriptor}, *{bounds!r})"
+    program = f"import sys; sys.path[:] = {sys.path!r}; from dsn_processor.workers import work; {call}"
+    return subprocess.Popen(  # noqa: S603  our own interpreter and our own words
+        [sys.executable, "-P", "-c", program],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[descriptor],
+        process_group=0,  # Ctrl-C is the parent's to answer
+    )
 
 
 def work(descriptor: int, memory: int, cpu_seconds: int | None) -> None:

@@ -69,6 +69,7 @@ def tell_alerts(url: str, since: datetime) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dsn_processor.cli.progress import Progress
+    from dsn_processor.forking import can_fork
     from dsn_processor.intake.walk import Walk
     from dsn_processor.reading import expect_many
     from dsn_processor.replaying import Tally, replay, supplied
@@ -87,14 +88,16 @@ def run(args: argparse.Namespace) -> int:
     tally, failures = Tally(), Failures(wanted=args.table)
     began, started = time.monotonic(), datetime.now(UTC)
     interrupted = False
+    progress = Progress(args.paths, walk)
     with (
-        Progress(args.paths, walk) as progress,
         supplied(
             walk,
             tally,
             skipped=lambda item: progress.say(f"{item.source} {item.why}"),
             workers=args.workers or all_cores(),
+            fork=can_fork(),
         ) as supply,
+        progress,  # begun last: a bar has a thread, of which a forked worker would have the locks
     ):
         from dsn_processor.app import opened  # loads while the workers start
 
