@@ -71,6 +71,8 @@ def report_score(mail: Mail) -> int:
         score += 1
     if "delivery-status" in (fields.raw("content-type") or "").lower():
         score += 2
+    if mail.returned_part is not None and is_service(mail) and _opens_as_report(mail):
+        score += 1  # QUIRK: Mailman 3 rejects a post under the post's own subject
     return score - _doubts(mail, subject)
 
 

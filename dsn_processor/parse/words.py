@@ -69,7 +69,7 @@ TEXTS = (
 
 #: How the texts of reports begin that mail systems write, and nobody else.
 OPENINGS = (
-    "this is the qmail-send program", "this is the mail system at", "this is the postfix program", "this message was created automatically by", "a message that you sent could not be delivered", "your message was not delivered to", "your message to <", "your message could not be delivered to", "your message did not reach",
+    "this is the qmail-send program", "this is the mail system at", "this is the postfix program", "this message was created automatically by", "a message that you sent could not be delivered", "your message was not delivered to", "your message to <", "your message to the ", "your message could not be delivered to", "your message did not reach",
     "delivery has failed to these recipients", "delivery to the following recipient", "this is an automatically generated delivery status", "this report relates to a message you sent", "the original message was received at", "i'm sorry to have to inform you", "i'm afraid i wasn't able", "sorry, we were unable to deliver",
     "the following addresses had", "the following recipient", "your message cannot be delivered", "this is the sendmail", "your mail message to the following", "----- the following addresses", "message from yahoo", "the message you sent to", "ihre nachricht konnte", "folgende empfänger", "votre message n'a pas", "no se ha podido entregar",
     "su mensaje no", "sua mensagem não", "il messaggio non", "uw bericht kon niet", "ваше сообщение не", "以下の宛先", "您的邮件", "您發送的",
@@ -184,6 +184,8 @@ TRACKERS = (
 #: Subjects of notices that a mail system writes about something else than a returned mail.
 NOTICES = (
     "smtp server: errors from",
+    "smtp client: errors from",
+    "lmtp client: errors from",
     "log summary",
     "logwatch",
     "pflogsumm",
