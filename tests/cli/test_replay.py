@@ -359,7 +359,7 @@ sys.exit(main())
 
 def test_ctrl_c_keeps_what_was_committed_and_says_so(many, url, cli, replay):
     with start(many, "--json", "--db", url, program=("-c", RESTING), stderr=subprocess.PIPE) as ran:
-        assert ran.stderr.readline() == b"resting\n"
+        assert b"resting\n" in ran.stderr  # behind lines of progress, where the machine is slow
         ran.send_signal(signal.SIGINT)
         out, err = ran.communicate(timeout=60)
     told = json.loads(out)
@@ -376,7 +376,7 @@ def test_ctrl_c_keeps_what_was_committed_and_says_so(many, url, cli, replay):
 
 def test_killed_it_goes_on_where_it_was(many, url, cli, replay):
     with start(many, "--db", url, program=("-c", RESTING), stderr=subprocess.PIPE) as ran:
-        assert ran.stderr.readline() == b"resting\n"
+        assert b"resting\n" in ran.stderr  # behind lines of progress, where the machine is slow
         ran.kill()
     rest = summary(replay(many, "--json"))
     assert (rest["duplicates"], rest["new"]) == (512, 3488)
