@@ -1,4 +1,4 @@
-"""Statements that run for every mail, at the driver itself: SQLAlchemy's own handling of a row costs more than SQLite's.
+"""Statements that run for every mail, at the driver itself: SQLAlchemy's own handling of them costs more than SQLite's.
 
 What it does for a value (columns.py) is done here, by the types of the same tables.
 """
@@ -66,22 +66,33 @@ class Inserter:
                 value = row[name]
                 if value is not None:
                     row[name] = encode(value)
-        connection.exec_driver_sql(self._statement, [self._values(row) for row in rows])
+        drive(connection, self._statement, [self._values(row) for row in rows])
 
 
-def fetch(connection: Connection, statement: str, *parameters: Any) -> Sequence[Any]:
+def fetch(connection: Connection, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """All rows, their values as the database holds them: times as text, JSON as text."""
-    return connection.exec_driver_sql(statement, parameters).fetchall()
+    rows: list[tuple[Any, ...]] = _driver(connection).execute(statement, parameters).fetchall()
+    return rows
 
 
-def decoder(table: Table) -> Callable[[Any], dict[str, Any]]:
-    """What makes a dict of a row of ``table`` that was fetched."""
+def drive(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Run a statement with each of these rows of values, which are in the form of the database."""
+    _driver(connection).executemany(statement, rows)
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def decoder(table: Table) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """What makes a dict of a row of all columns of ``table`` that was fetched."""
+    names = table.c.keys()
     decoders = [
         (column.name, _DECODERS[type(column.type)]) for column in table.c if type(column.type) in _DECODERS
     ]
 
-    def decoded(row: Any) -> dict[str, Any]:
-        values: dict[str, Any] = row._asdict()
+    def decoded(row: Sequence[Any]) -> dict[str, Any]:
+        values = dict(zip(names, row, strict=True))
         for name, decode in decoders:
             if values[name] is not None:
                 values[name] = decode(values[name])

@@ -19,6 +19,10 @@ _ADVICE = {
     sqlite3.SQLITE_PERM: "access is refused; check owner and permissions",
     sqlite3.SQLITE_AUTH: "access is refused; check owner and permissions",
 }
+_OF_VALUES = (
+    *(DataError, IntegrityError, InterfaceError, ProgrammingError),
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError),
+)
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def told(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, IntegrityError, InterfaceError, ProgrammingError):
+    except _OF_VALUES:
         raise
     except DBAPIError as error:
         raise store_error(name, error.orig or error) from error

@@ -55,7 +55,7 @@ WITH_IDENTITY = _event.c.identity.in_(_SOME)
 
 
 def known(connection: Connection, identities: Sequence[str]) -> dict[str, int]:
-    return dict(map(tuple, fetch(connection, _KNOWN_MAILS, json.dumps(identities))))
+    return dict(fetch(connection, _KNOWN_MAILS, json.dumps(identities)))
 
 
 def stored_events(connection: Connection, identities: Sequence[str]) -> dict[str, tuple[datetime, Trust]]:

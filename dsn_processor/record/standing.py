@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, union_all
@@ -18,7 +19,7 @@ from dsn_processor.policy.happenings import Attempt, Happening, Known, ManualAct
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.record import waves
 from dsn_processor.record.columns import time_of
-from dsn_processor.record.driving import Inserter, decoder, fetch
+from dsn_processor.record.driving import Inserter, decoder, drive, fetch
 from dsn_processor.record.tables import metadata
 from dsn_processor.terms import Act, BounceType, Finding, Kind, Mode, Reason, Scope, SuppressionKind, Trust
 
@@ -98,7 +99,7 @@ def all_known(connection: Connection, addresses: Sequence[str]) -> list[Known]:
         rows[row[0]].append(row)
     attempts: dict[str, list[Attempt]] = defaultdict(list)
     if any_attempts:
-        failed = [row.identity for some in rows.values() for row in some if row.kind == Kind.FAILED]
+        failed = [row[1] for some in rows.values() for row in some if row[3] == Kind.FAILED]
         for identity, at, trust in fetch(connection, _ATTEMPTS, as_json(failed)):
             attempts[identity].append(Attempt(time_of(at), _TRUST[trust]))
     successes: dict[str, list[Success]] = defaultdict(list)
@@ -109,7 +110,7 @@ def all_known(connection: Connection, addresses: Sequence[str]) -> list[Known]:
     acts: dict[str, list[ManualAct]] = defaultdict(list)
     if any_acts:
         for row in fetch(connection, _ACTS, given):
-            acts[row.address].append(_manual_act(row))
+            acts[row[0]].append(_manual_act(row))
     return [
         Known(
             address,
@@ -170,9 +171,10 @@ def _write(
     connection: Connection, page: Sequence[str], states: Sequence[State], options: PolicyOptions, by: By
 ) -> int:
     given = as_json(page)
-    before_states = {row.address: _state_of(row) for row in fetch(connection, _STATES, given)}
+    before_states = {row["address"]: row for row in map(_state_of, fetch(connection, _STATES, given))}
     before: _Rows = {
-        (row.address, row.kind): _suppression_of(row) for row in fetch(connection, _SUPPRESSIONS, given)
+        (row["address"], row["kind"]): row
+        for row in map(_suppression_of, fetch(connection, _SUPPRESSIONS, given))
     }
     after: _Rows = {}
     fresh, stale = [], []
@@ -189,7 +191,7 @@ def _write(
             row["held"] = bool(old and old["held"] and not row["proposed"] and row["guarded"])
             after[state.address, row["kind"]] = row
     if stale:
-        connection.exec_driver_sql(_DROP_STATES, (as_json(stale),))
+        drive(connection, _DROP_STATES, [(as_json(stale),)])
     _PUT_STATES(connection, fresh)
     moved = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if moved:
@@ -205,7 +207,7 @@ def _move(
 ) -> None:
     """Keep suppressions, each with what it was and what it is now, and write down that they changed."""
     if gone := [key for key, _, after in moved if after is None]:
-        connection.exec_driver_sql(_DROP_SUPPRESSION, gone)
+        drive(connection, _DROP_SUPPRESSION, gone)
     _ADD_AUDIT(connection, [_entry(*one, by) for one in moved])
     _PUT_SUPPRESSIONS(connection, [dict(after) for _, _, after in moved if after is not None])
     waves.watch(connection, [row for _, *rows in moved for row in rows if row], options)
@@ -257,7 +259,7 @@ def _domain(address: str) -> str:
 def _newest(rows: Sequence[Any]) -> Sequence[Any]:
     if len(rows) <= _NEWEST:
         return rows
-    return sorted(rows, key=lambda row: (row.occurred_at, row.identity))[-_NEWEST:]
+    return sorted(rows, key=itemgetter(2, 1))[-_NEWEST:]  # by their time and identity
 
 
 def _happening(row: Any, attempts: Mapping[str, Sequence[Attempt]]) -> Happening:
@@ -296,15 +298,16 @@ def _instant(text: str | None, latest: datetime) -> datetime | None:
     return at if at <= latest else None
 
 
-def _manual_act(row: Any) -> ManualAct:
+def _manual_act(row: Sequence[Any]) -> ManualAct:
+    _, id_, at, act, author, reason, kind, until = row
     return ManualAct(
-        f"act:{row.id:016}",
-        time_of(row.at),
-        Act(row.act),
-        row.author,
-        row.reason,
-        SuppressionKind(row.kind) if row.kind else None,
-        row.until and time_of(row.until),
+        f"act:{id_:016}",
+        time_of(at),
+        Act(act),
+        author,
+        reason,
+        SuppressionKind(kind) if kind else None,
+        until and time_of(until),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from dsn_processor.policy.guard import is_wave, name_of
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.record.columns import stored_time
-from dsn_processor.record.driving import fetch
+from dsn_processor.record.driving import drive, fetch
 
 _COUNTED = "guarded AND NOT proposed"
 _MANY_BLOCKS = 50  # refusals of one kind in a day that a person should hear of
@@ -126,7 +126,7 @@ def _named(connection: Connection, hours: Iterable[_Hour]) -> set[str]:
     """The names of those of these hours that are waves by now."""
     if not fetch(connection, "SELECT 1 FROM wave LIMIT 1"):
         return set()
-    return {row.name for row in fetch(connection, _NAMED, json.dumps([name_of(*one) for one in hours]))}
+    return {name for [name] in fetch(connection, _NAMED, json.dumps([name_of(*one) for one in hours]))}
 
 
 def _counted(connection: Connection, hours: Iterable[_Hour], least: int) -> dict[_Hour, int]:
@@ -173,13 +173,13 @@ def count_blocks(connection: Connection, blocks: Mapping[tuple[str, str], int]) 
     if not blocks:
         return
     rows = [(f"blocks:{subject}@{day}", subject, number) for (subject, day), number in blocks.items()]
-    connection.exec_driver_sql(_COUNT_BLOCKS, rows)
+    drive(connection, _COUNT_BLOCKS, rows)
     _raise(connection, [name for name, _, _ in rows], _MANY_BLOCKS)
 
 
 def _raise(connection: Connection, names: Iterable[str], least: int) -> None:
     now = stored_time(datetime.now(UTC))
-    connection.exec_driver_sql(_RAISE, [(now, name, least) for name in names])
+    drive(connection, _RAISE, [(now, name, least) for name in names])
 
 
 def find(connection: Connection, name: str) -> Wave | None:

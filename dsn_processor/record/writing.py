@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from dsn_processor.facts import NO_CORRELATION, Envelope
 from dsn_processor.record.columns import stored_time, time_of
-from dsn_processor.record.driving import Inserter, fetch
+from dsn_processor.record.driving import Inserter, drive, fetch
 from dsn_processor.record.entries import NewEvent, NewMessage, NewReport
 from dsn_processor.record.queries import WITH_IDENTITY, events_earlier, parts, stored_events
 from dsn_processor.record.rows import correlation_columns, event_row, message_row, report_row
@@ -111,9 +111,7 @@ def _note_attempts(
             mine.add(told)
             rows.append((event.identity, *told))
     if rows:
-        connection.exec_driver_sql(
-            _NOTE, [(identity, stored_time(at), trust.value) for identity, at, trust in rows]
-        )
+        drive(connection, _NOTE, [(identity, stored_time(at), trust.value) for identity, at, trust in rows])
     return {identity for identity, _, _ in rows}
 
 

@@ -1,9 +1,9 @@
 from datetime import UTC, datetime
+from sqlite3 import IntegrityError
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import IntegrityError
 
 from dsn_processor import pipeline
 from dsn_processor.bulk import take
