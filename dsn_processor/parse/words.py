@@ -37,7 +37,7 @@ SUBJECTS = (
     "processing error", "automatically rejected", "rejected mail", "rejected message", "mail rejected", "message rejected", "bounced", "bounce message",
     "user unknown", "host unknown", "unknown user", "unknown address", "nameserver error", "warning: message", "transient failure", "delayed mail", "delayed:",
     "mail delayed", "email bounce", "relayed:", "relay:", "delivered:", "success notice", "problem delivering", "problem with your message", "loop alert", "error sending message",
-    "banned contents", "rejected posting", "request to mailing list", "was rejected", "not distributed", "virus found in", "virus in your", "virus in mail", "virus in message", "virus detected", "virus warning",
+    "banned contents", "rejected posting", "denied: ", "request to mailing list", "was rejected", "not distributed", "virus found in", "virus in your", "virus in mail", "virus in message", "virus detected", "virus warning",
     "unzustellbar", "zustellung", "nicht zugestellt", "zustellbar", "unzustellbare", "fehler bei der nachricht", "verzögert", "rückläufer",
     "non remis", "non distribu", "échec de", "echec de", "non délivr", "non livr", "retour de courrier", "remise différée", "impossible de remettre", "notification d'état",
     "no se puede entregar", "no entregado", "error de entrega", "devuelto", "no se ha podido entregar", "falló la entrega", "no se pudo entregar", "notificación de estado",
@@ -60,7 +60,7 @@ TEXTS = (
     "undeliverable", "undelivered", "did not reach the following", "delivery failed", "delivery failure", "failed to deliver", "failed delivery", "failed to send",
     "could not deliver", "error while delivering", "delivery has failed", "delivery of your", "delivery attempt", "message delivery", "mail delivery", "delivery of the", "banned contents", "was blocked", "has been blocked", "returned to you",
     "being returned", "was returned", "has been returned", "is returned", "permanent error", "permanent fatal", "fatal error", "transient failure", "user unknown", "unknown user",
-    "no such user", "returned mail", "bounced", "mailbox is full", "mailbox unavailable", "does not exist", "doesn't exist", "delivery status notification", "has been delayed",
+    "no such user", "returned mail", "denied message", "bounced", "mailbox is full", "mailbox unavailable", "does not exist", "doesn't exist", "delivery status notification", "has been delayed",
     "is delayed", "was rejected", "has been rejected", "rejected your message", "recipient rejected", "there was a problem delivering", "non-delivery", "permanent failure",
     "account is over quota", "exceeded storage", "exceeds allowed", "unknown address", "unrouteable", "doesn't have a", "session transcript", "transcript of session", "found a virus", "contains a virus", "contained a virus", "virus was found", "not able to deliver",
     "status: 5.", "wasn't able to", "zugestellt", "zustellung", "zustellen", "distribu", "remis à", "délivr", "entreg", "consegna", "recapit", "bezorg", "levere", "dostarcz",
@@ -171,7 +171,7 @@ MAIL_PROGRAMS = (
 
 #: Addresses that programs write from, beside the daemons.
 SERVICES = (
-    "administrator", "root@", "admin@", "admin ", "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "ndr@", "ndr ", "mail_service", "mail service", "mailservice", "system@", "service", "server", "gateway", "smtp", "mta@", "mx@", "filter", "scanner", "virus", "security", "imss", "robot", "listserv", "majordomo", "sympa", "-request@", "-owner@", "owner-",
+    "administrator", "root@", "admin@", "admin ", "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "ndr@", "ndr ", "mail_service", "mail service", "mailservice", "system@", "service", "server", "gateway", "smtp", "mta@", "mx@", "filter", "scanner", "virus", "security", "imss", "robot", "listserv", "majordomo", "sympa", "-request@", "-owner@", "+owner@", "owner-",
     "notification", "alert", "systemadmin", "mail@", "email@", "e-mail@", "sysadm", "hostmaster", "helpdesk", "support@", "relay", "exchange", "domino", "system", "dienst", "служба", "系统", "システム",
 )  # fmt: skip
 
