@@ -196,7 +196,18 @@ def test_real_servers_are_well_represented():
     assert origins["exim"] >= 10
     assert origins["opensmtpd"] >= 6
     assert origins["sendmail"] >= 6
-    others = {"courier", "dma", "nullmailer", "chasquid", "haraka", "slimta", "dovecot", "mailman", "zonemta", "mlmmj"}
+    others = {
+        "courier",
+        "dma",
+        "nullmailer",
+        "chasquid",
+        "haraka",
+        "slimta",
+        "dovecot",
+        "mailman",
+        "zonemta",
+        "mlmmj",
+    }
     assert origins.keys() == {"postfix", "exim", "opensmtpd", "sendmail", "written"} | others
 
 

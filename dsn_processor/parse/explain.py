@@ -12,7 +12,6 @@ WORDS = 3_000  # characters kept for one recipient
 LINES_ABOVE = 4  # lines in brackets above the one that names the recipient
 NAMED = 300  # recipients of one report whose words are looked for
 REPLY = 40  # characters of a reply by which its words are known
-_GIVEN_UP = "Envelope expired"
 _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
 
@@ -44,8 +43,6 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         address = made
     elif made and made.casefold() == address.casefold():
         made = None
-    if action is Action.DELAYED and _GIVEN_UP in words:
-        action = Action.FAILED  # QUIRK: OpenSMTPD tells by a warning that it has thrown the mail away
     return RecipientReport(
         address,
         original or made,
