@@ -1,18 +1,19 @@
-"""What a transaction changed about addresses, seen by the database itself: triggers note how rows were before.
+"""What a transaction changed about addresses, seen by the database itself: triggers tell how rows were before.
 
 So it does not matter which statement changed them: a fold, somebody's act, a wave that was held or released. The triggers are
 this connection's own, and there only while somebody wants to hear of it.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
 from dsn_processor.notify.notification import EventType
-from dsn_processor.record.tables import metadata
+from dsn_processor.record.columns import time_of
+from dsn_processor.record.driving import fetch
 from dsn_processor.terms import Deliverability, Standing
 
 #: What is told of what this module sees.
@@ -28,26 +29,64 @@ TYPES = frozenset(
     }
 )
 
-_suppression = metadata.tables["suppression"]
-_state = metadata.tables["address_state"]
-_wave = metadata.tables["wave"]
-_alert = metadata.tables["alert"]
+_Row = dict[str, Any]
 
-# Table -> the columns by which a row of it is known, and those that matter. The first note of a row in a transaction is how
-# it was before.
+# Table -> the columns by which a row of it is known, and those that matter.
 _WATCHED = {
     "suppression": (
         ("address", "kind"),
         ("proposed", "held", "until", "reason", "cause", "at", "tier", "author"),
     ),
-    "address_state": (("address",), ("deliverability",)),
-    "wave": (("name",), ()),
-    "alert": (("name",), ("raised_at",)),
+    "address_state": (("address",), ("deliverability", "strikes", "reason")),
+    "wave": (("name",), ("kind", "subject", "addresses", "decision")),
+    "alert": (("name",), ("kind", "subject", "number", "raised_at")),
 }
-_MOVED = {
-    table: text(f"SELECT * FROM moved_{table} ORDER BY rowid")  # noqa: S608  names of our own
-    for table in _WATCHED
+# An alert counts with every block, and is raised once a day: its other updates are not noted.
+_UPDATE = {"alert": "UPDATE OF raised_at"}
+_TIMES = ("at", "until", "raised_at")
+_COLUMNS = {table: keys + others for table, (keys, others) in _WATCHED.items()}
+_NOW = {
+    table: f"SELECT {', '.join(names)} FROM {table} WHERE {names[0]} IN (SELECT value FROM json_each(?))"  # noqa: S608
+    for table, names in _COLUMNS.items()
 }
+
+
+class Notes:
+    """How the rows were that a transaction touched: what is known of each before it was touched first, None where there was
+    none.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, dict[tuple[str, ...], _Row | None]] = {table: {} for table in _WATCHED}
+
+    def add(self, table: str, there: int, *values: Any) -> None:
+        """Called by the triggers. ``values`` are those of all columns of a row that was ``there``, else of its key alone."""
+        rows = self._before[table]
+        key = values[: len(_WATCHED[table][0])]
+        if key not in rows:
+            rows[key] = _row(table, values) if there else None
+
+    def clear(self) -> None:
+        for rows in self._before.values():
+            rows.clear()
+
+    def of(self, table: str) -> Mapping[tuple[str, ...], _Row | None]:
+        """By key, in the order in which they were touched."""
+        return self._before[table]
+
+    def __bool__(self) -> bool:
+        return any(self._before.values())
+
+    def addresses(self) -> set[str]:
+        """Of which something was touched."""
+        return {key[0] for table in ("suppression", "address_state") for key in self._before[table]}
+
+
+class Now(NamedTuple):
+    """What the tables say of addresses now: their states, and their suppressions by kind."""
+
+    states: Mapping[str, _Row]
+    suppressions: Mapping[str, Mapping[str, _Row]]
 
 
 class Move(NamedTuple):
@@ -60,113 +99,100 @@ class Move(NamedTuple):
     state: Mapping[str, Any]
 
 
-_OF_ADDRESSES = ("suppression", "address_state")
-
-
-def watch(connection: Connection) -> None:
+def watch(connection: Connection, notes: Notes) -> None:
     """Have changes noted from now on."""
-    for statement in _statements():
-        connection.exec_driver_sql(statement)
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    driver.create_function("note_before", -1, notes.add)
+    for table, (keys, _) in _WATCHED.items():
+        old, new = (
+            ", ".join(f"{row}.{name}" for name in names)
+            for row, names in (("OLD", _COLUMNS[table]), ("NEW", keys))
+        )
+        update = _UPDATE.get(table, "UPDATE")
+        for event, values in (("DELETE", f"1, {old}"), (update, f"1, {old}"), ("INSERT", f"0, {new}")):
+            connection.exec_driver_sql(
+                f"CREATE TEMP TRIGGER see_{table}_{event[:6]} AFTER {event} ON main.{table} "
+                f"BEGIN SELECT note_before('{table}', {values}); END"
+            )
 
 
 def unwatch(connection: Connection) -> None:
     for table in _WATCHED:
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS temp.moved_{table}")
-        for event in ("delete", "insert", "update"):
+        for event in ("DELETE", "INSERT", "UPDATE"):
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS temp.see_{table}_{event}")
 
 
-def _statements() -> Iterator[str]:
-    for table, (keys, others) in _WATCHED.items():
-        columns = ", ".join((*keys, *others))
-        unique = ", ".join(keys)
-        yield f"CREATE TEMP TABLE moved_{table} ({columns}, was INTEGER, UNIQUE ({unique}))"
-        old = ", ".join(f"OLD.{name}" for name in (*keys, *others))
-        new = ", ".join([*(f"NEW.{name}" for name in keys), *("NULL" for _ in others)])
-        for event, values in (("delete", f"{old}, 1"), ("update", f"{old}, 1"), ("insert", f"{new}, 0")):
-            note = f"INSERT OR IGNORE INTO moved_{table} VALUES ({values})"  # noqa: S608  as above
-            yield f"CREATE TEMP TRIGGER see_{table}_{event} AFTER {event.upper()} ON main.{table} BEGIN {note}; END"
+def now_of(connection: Connection, addresses: Iterable[str]) -> Now:
+    """What the tables say of these."""
+    some = sorted(addresses)
+    if not some:
+        return Now({}, {})
+    given = json.dumps(some)
+    states = {row[0]: _row("address_state", row) for row in fetch(connection, _NOW["address_state"], given)}
+    suppressions: dict[str, dict[str, _Row]] = {}
+    for row in fetch(connection, _NOW["suppression"], given):
+        suppressions.setdefault(row[0], {})[row[1]] = _row("suppression", row)
+    return Now(states, suppressions)
 
 
-def moves(connection: Connection) -> list[Move]:
-    """What has changed since this was asked last, in the order in which it did."""
-    before = {
-        table: [_as_it_was(row._asdict()) for row in connection.execute(statement)]
-        for table, statement in _MOVED.items()
-    }
-    if not any(before.values()):
-        return []
-    addresses = list(dict.fromkeys(row["address"] for table in _OF_ADDRESSES for row in before[table]))
-    states = {row["address"]: row for row in _some(connection, _state, addresses)}
-    found = [
-        *_suppressions(connection, before["suppression"], states),
-        *_states(before["address_state"], states),
-    ]
-    found += _waves(connection, before["wave"])
-    found += _blocks(connection, before["alert"])
-    for table in _WATCHED:
-        connection.exec_driver_sql(f"DELETE FROM temp.moved_{table}")  # noqa: S608
-    return found
+def moves(connection: Connection, notes: Notes, now: Now) -> Iterator[Move]:
+    """What has changed, in the order in which it did. ``now`` is of the addresses in ``notes``, or of more."""
+    yield from _suppressions(notes, now)
+    yield from _states(notes, now)
+    yield from _waves(connection, notes)
+    yield from _blocks(connection, notes)
 
 
-def _suppressions(
-    connection: Connection, moved: list[dict[str, Any]], states: Mapping[str, dict[str, Any]]
-) -> Iterator[Move]:
-    now = datetime.now(UTC)
-    addresses = list(dict.fromkeys(row["address"] for row in moved))
-    current: dict[str, dict[str, dict[str, Any]]] = {one: {} for one in addresses}
-    for row in _some(connection, _suppression, addresses):
-        current[row["address"]][row["kind"]] = row
-    for old in moved:
-        address = old["address"]
-        new = current[address].get(old["kind"])
-        before = _standing(old) if old["was"] else None
-        after = _standing(new) if new else None
-        state = states.get(address, {})
+def _suppressions(notes: Notes, now: Now) -> Iterator[Move]:
+    at = datetime.now(UTC)
+    for (address, kind), old in notes.of("suppression").items():
+        current = now.suppressions.get(address, {})
+        new = current.get(kind)
+        before, after = (row and _standing(row) for row in (old, new))
+        state = now.states.get(address, {})
         if after is Standing.ACTIVE:
             assert new is not None
-            if before is not Standing.ACTIVE or old["until"] != new["until"]:
+            if before is not Standing.ACTIVE or old is None or old["until"] != new["until"]:
                 yield Move(EventType.ADDRESS_SUPPRESSED, address, after.value, new, state)
-        elif before is Standing.ACTIVE and _lasts(old, now):
-            others = current[address].values()
-            if not any(_standing(one) is Standing.ACTIVE and _lasts(one, now) for one in others):
+        elif old is not None and before is Standing.ACTIVE and _lasts(old, at):
+            if not any(_standing(one) is Standing.ACTIVE and _lasts(one, at) for one in current.values()):
                 yield Move(EventType.ADDRESS_REACTIVATED, address, (after or "none"), new or old, state)
         elif after is Standing.PROPOSED and before is not Standing.PROPOSED:
             yield Move(EventType.ADDRESS_PROPOSED, address, after.value, new, state)
 
 
-def _states(moved: list[dict[str, Any]], states: Mapping[str, dict[str, Any]]) -> Iterator[Move]:
-    for old in moved:
-        address = old["address"]
-        state = states.get(address, {})
-        before = old["deliverability"] if old["was"] else Deliverability.OK.value
-        after = state.get("deliverability", Deliverability.OK.value)
+def _states(notes: Notes, now: Now) -> Iterator[Move]:
+    for (address,), old in notes.of("address_state").items():
+        state = now.states.get(address, {})
+        before, after = ((row or {}).get("deliverability", Deliverability.OK.value) for row in (old, state))
         if before == Deliverability.OK and after == Deliverability.AT_RISK:
             yield Move(EventType.ADDRESS_AT_RISK, address, "none", None, state)
         elif before == Deliverability.AT_RISK and after == Deliverability.OK:
             yield Move(EventType.ADDRESS_RECOVERED, address, "none", None, state)
 
 
-def _waves(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move]:
-    for old in moved:
-        wave = connection.execute(select(_wave).where(_wave.c.name == old["name"])).one_or_none()
-        if wave is not None and not old["was"] and not wave.decision:
-            yield Move(EventType.DOMAIN_HELD, "", Standing.HELD.value, wave._asdict(), {})
+def _waves(connection: Connection, notes: Notes) -> Iterator[Move]:
+    fresh = [name for (name,), old in notes.of("wave").items() if old is None]
+    for wave in _named(connection, "wave", fresh):
+        if not wave["decision"]:
+            yield Move(EventType.DOMAIN_HELD, "", Standing.HELD.value, wave, {})
 
 
-def _blocks(connection: Connection, moved: list[dict[str, Any]]) -> Iterator[Move]:
+def _blocks(connection: Connection, notes: Notes) -> Iterator[Move]:
     """Alerts of blocks that were raised. Those of waves are told as that."""
-    for old in moved:
-        alert = connection.execute(select(_alert).where(_alert.c.name == old["name"])).one_or_none()
-        if alert is not None and alert.kind == "blocks" and alert.raised_at and not old["raised_at"]:
-            yield Move(EventType.SENDER_BLOCKED, "", "", alert._asdict(), {})
+    quiet = [name for (name,), old in notes.of("alert").items() if old is None or old["raised_at"] is None]
+    for alert in _named(connection, "alert", quiet):
+        if alert["kind"] == "blocks" and alert["raised_at"]:
+            yield Move(EventType.SENDER_BLOCKED, "", "", alert, {})
 
 
-def _some(connection: Connection, table: Any, addresses: list[str]) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(addresses), 500):
-        part = addresses[start : start + 500]
-        for row in connection.execute(select(table).where(table.c.address.in_(part))):
-            yield row._asdict()
+def _named(connection: Connection, table: str, names: Sequence[str]) -> list[_Row]:
+    """The rows of these names that are there, in order."""
+    if not names:
+        return []
+    rows = {row[0]: _row(table, row) for row in fetch(connection, _NOW[table], json.dumps(names))}
+    return [rows[name] for name in names if name in rows]
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:
@@ -179,9 +205,10 @@ def _lasts(row: Mapping[str, Any], now: datetime) -> bool:
     return row["until"] is None or row["until"] > now
 
 
-def _as_it_was(row: dict[str, Any]) -> dict[str, Any]:
-    """A note has times as SQLite keeps them."""
-    for name in ("at", "until"):
-        if isinstance(row.get(name), str):
-            row[name] = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
+def _row(table: str, values: Iterable[Any]) -> _Row:
+    """By column, with times as such."""
+    row = dict(zip(_COLUMNS[table], values, strict=True))
+    for name in _TIMES:
+        if row.get(name) is not None:
+            row[name] = time_of(row[name])
     return row

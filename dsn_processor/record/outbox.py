@@ -43,6 +43,7 @@ class Outbox:
         self._known: Mapping[int, Endpoint] | None = None
         self._types: frozenset[EventType] = frozenset()
         self._watching = self._watched = False
+        self._notes = moves.Notes()
         self._told: list[Told] = []
         self._before: dict[int, tuple[Kind | None, list[StoredEvent]]] = {}
         self._mails: list[tuple[NewReport, Kind | None]] = []
@@ -57,11 +58,12 @@ class Outbox:
         self._before.clear()
         self._mails.clear()
         self._quarantined.clear()
+        self._notes.clear()
         self._fresh = False
         self._watched = self._watching
         self._watching = bool(self._wanted() & moves.TYPES)
         if self._watching and not self._watched:
-            moves.watch(self._connection)
+            moves.watch(self._connection, self._notes)
         elif self._watched and not self._watching:
             moves.unwatch(self._connection)
 
@@ -139,6 +141,8 @@ class Outbox:
 
     def tell(self, told: Sequence[Notification], only: Endpoint | None = None) -> int:
         """Put these into the outbox of all who want them, or of one. Returns how many deliveries that makes."""
+        if not told:
+            return 0
         now = datetime.now(UTC)
         some = [only] if only is not None else [one for one in self.endpoints().values() if one.enabled]
         rows = []
@@ -154,18 +158,17 @@ class Outbox:
         return len(rows)
 
     def _notifications(self) -> Iterator[Notification]:
-        if not (self._told or self._mails or self._quarantined or self._watching):
+        if not (self._told or self._mails or self._quarantined or self._notes):
             return
         from dsn_processor.record import telling  # noqa: PLC0415  as above
 
         wanted = self._wanted()
-        options = self._addresses.ruling.options
-        if self._told:
-            yield from telling.of_events(self._connection, self._told, options, wanted)
+        events = telling.chosen(self._told, wanted)
+        now = moves.now_of(self._connection, {*self._notes.addresses(), *(one.address for one in events)})
+        yield from telling.of_events(self._connection, events, now, self._addresses.ruling.options)
         yield from telling.of_mails(self._connection, self._mails, wanted)
         yield from telling.of_quarantined(self._connection, self._quarantined)
-        if self._watching:
-            yield from telling.of_moves(moves.moves(self._connection), wanted)
+        yield from telling.of_moves(moves.moves(self._connection, self._notes, now), wanted)
 
     # ---- endpoints
 

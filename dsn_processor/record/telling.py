@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -37,16 +37,12 @@ from dsn_processor.record import queries
 from dsn_processor.record.columns import storable, time_of
 from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import NewReport
-from dsn_processor.record.moves import Move
+from dsn_processor.record.moves import Move, Now
 from dsn_processor.record.rows import LOOKUP_LIMIT
 from dsn_processor.record.standing import all_known
 from dsn_processor.terms import BounceType, Kind, Mode, Scope
 
-_STRIKES = "SELECT address, strikes FROM address_state WHERE address IN (SELECT value FROM json_each(?))"
-_ARRIVAL = "SELECT source, received_at FROM message WHERE id = ?"
-_CAUSES = (
-    "SELECT address, cause, proposed, held FROM suppression WHERE address IN (SELECT value FROM json_each(?))"
-)
+_ARRIVALS = "SELECT id, source, received_at FROM message WHERE id IN (SELECT value FROM json_each(?))"
 _CAN_STRIKE = ({BounceType.HARD, BounceType.SOFT}, {Scope.RECIPIENT, Scope.DOMAIN})
 _PAGE = 500
 
@@ -66,6 +62,14 @@ class Told(NamedTuple):
         return about
 
 
+class Chosen(NamedTuple):
+    """What somebody wants to hear, and the address that it is kept in order by."""
+
+    type: EventType
+    told: Told
+    address: str
+
+
 def stable_id(what: str, identity: str) -> str:
     """The id of a notification that is made of the same thing at most once."""
     digest = hashlib.sha256(f"{what}:{identity}".encode()).digest()
@@ -82,21 +86,26 @@ def key_of(event: Event) -> str:
     return storable(concerned(event))[:LOOKUP_LIMIT]
 
 
+def chosen(told: Iterable[Told], wanted: Collection[EventType]) -> list[Chosen]:
+    """Those of the ``wanted`` types, in order."""
+    return [
+        Chosen(type_, one, key_of(one.about)) for one in told if (type_ := _type(one)) in wanted and type_
+    ]
+
+
 def of_events(
-    connection: Connection, told: Sequence[Told], options: PolicyOptions, wanted: Collection[EventType]
+    connection: Connection, events: Sequence[Chosen], now: Now, options: PolicyOptions
 ) -> Iterator[Notification]:
-    """Of the ``wanted`` types, in order."""
-    chosen = [(type_, one) for one in told if (type_ := _type(one)) in wanted]
-    decide = _Deciding(connection, [one for _, one in chosen], options)
-    for type_, one in chosen:
-        assert type_ is not None
-        about, decision = one.about, decide(one)
+    """In order. ``now`` is of their addresses, or of more."""
+    decide = _Deciding(connection, events, now, options)
+    for type_, one, address in events:
+        about, decision = one.about, decide(one, address)
         fresh = one.before is None
         yield Notification(
             id=stable_id("event", about.identity) if fresh else new_id(),
             type=type_,
             at=about.occurred_at,
-            address=key_of(about),
+            address=address,
             data=event_data(about, one.report, decision)
             if fresh
             else reclassified_data(one.before, one.event, one.report, decision),
@@ -107,15 +116,21 @@ def of_mails(
     connection: Connection, mails: Sequence[tuple[NewReport, Kind | None]], wanted: Collection[EventType]
 ) -> Iterator[Notification]:
     """Of mails that name no recipient, each with the kind that it was before."""
-    for report, before in mails:
-        type_ = OF_KIND.get(report.parsed.kind)
-        if type_ is None or type_ not in wanted or report.parsed.kind is before:
-            continue
-        [(source, received_at)] = fetch(connection, _ARRIVAL, report.message_id)
+    some = [
+        (type_, report)
+        for report, before in mails
+        if (type_ := OF_KIND.get(report.parsed.kind)) in wanted and type_ and report.parsed.kind is not before
+    ]
+    if not some:
+        return
+    ids = json.dumps([report.message_id for _, report in some])
+    arrivals = {id_: (source, time_of(at)) for id_, source, at in fetch(connection, _ARRIVALS, ids)}
+    for type_, report in some:
+        source, received_at = arrivals[report.message_id]
         yield Notification(
             id=stable_id("mail", f"{report.message_id} {type_.value}"),
             type=type_,
-            at=time_of(received_at),
+            at=received_at,
             address="",
             data=report_data(Report(report.message_id, report.parsed), source),
         )
@@ -136,7 +151,7 @@ def of_quarantined(connection: Connection, mails: Sequence[tuple[int, str | None
         )
 
 
-def of_moves(moved: Sequence[Move], wanted: Collection[EventType]) -> Iterator[Notification]:
+def of_moves(moved: Iterable[Move], wanted: Collection[EventType]) -> Iterator[Notification]:
     """Of addresses, waves and alerts."""
     now = datetime.now(UTC)
     for one in moved:
@@ -171,47 +186,48 @@ def _type(told: Told) -> EventType | None:
 class _Deciding:
     """What events meant, by what stands in the tables at the transaction's end."""
 
-    def __init__(self, connection: Connection, told: Sequence[Told], options: PolicyOptions) -> None:
+    def __init__(
+        self, connection: Connection, events: Sequence[Chosen], now: Now, options: PolicyOptions
+    ) -> None:
+        self._now = now
         self._options = options
-        addresses = sorted({key_of(one.about) for one in told})
-        self._strikes: dict[str, float] = {}
-        self._causes: dict[tuple[str, str], str] = {}
         self._known: dict[str, Known] = {}
-        for start in range(0, len(addresses), _PAGE):
-            self._look(connection, addresses[start : start + _PAGE])
-        soft = sorted({key_of(one.about) for one in told if _retried(one.about)})
+        soft = sorted({one.address for one in events if _retried(one.told.about)})
         for start in range(0, len(soft), _PAGE):
             for known in all_known(connection, soft[start : start + _PAGE]):
                 self._known[known.address] = known
 
-    def _look(self, connection: Connection, addresses: Sequence[str]) -> None:
-        given = json.dumps(addresses)
-        self._strikes |= dict(map(tuple, fetch(connection, _STRIKES, given)))
-        for address, cause, proposed, held in fetch(connection, _CAUSES, given):
-            self._causes[address, cause] = "propose" if proposed else "hold" if held else "suppress"
-
-    def __call__(self, told: Told) -> Decision:
+    def __call__(self, told: Told, address: str) -> Decision:
         event = told.about
         if told.event is None:
             return Decision()
-        address, verdict = key_of(event), event.verdict
-        strikes = self._strikes.get(address, 0.0)
-        action = self._causes.get((address, event.identity), "none")
+        verdict = event.verdict
+        state = self._now.states.get(address)
+        strikes = state["strikes"] if state else 0.0
+        action = self._action(address, event.identity)
         types, scopes = _CAN_STRIKE
         if action == "none" and strikes and event.kind is Kind.FAILED and verdict is not None:
             trust = (event.correlation or NO_CORRELATION).trust
             if verdict.bounce_type in types and verdict.scope in scopes and counts(told.mode, trust):
                 action = "strike"
-        return Decision(action, strikes, self._retry(told))
+        return Decision(action, strikes, self._retry(told, address))
 
-    def _retry(self, told: Told) -> Retry | None:
+    def _action(self, address: str, identity: str) -> str:
+        """What it did as the cause of a suppression."""
+        action = "none"
+        for row in self._now.suppressions.get(address, {}).values():
+            if row["cause"] == identity:
+                action = "propose" if row["proposed"] else "hold" if row["held"] else "suppress"
+        return action
+
+    def _retry(self, told: Told, address: str) -> Retry | None:
         event = told.about
         verdict = event.verdict
         if verdict is None:
             return None
         failure = Failure(
             event.identity,
-            key_of(event),
+            address,
             event.occurred_at,
             event.kind,
             verdict.bounce_type,
