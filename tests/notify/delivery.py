@@ -10,6 +10,7 @@ from dsn_processor.notify.notification import EventType, Notification
 from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.notify.sending import Sender
 from dsn_processor.notify.transport import client
+from dsn_processor.record.deliveries import DeliveryFilter
 
 START = 1_800_000_000.0
 
@@ -41,6 +42,18 @@ def tell(store, *addresses, first=0):
                 for number, address in enumerate(addresses, first)
             ]
         )
+
+
+def do(store, what, **words):
+    return webhooks.do(store, {"do": what, **words}, WebhookOptions())
+
+
+def rows(store, **wanted):
+    return list(store.outbox.deliveries(DeliveryFilter(**wanted)))[::-1]
+
+
+def ids(sink):
+    return [request.id for request in sink.got]
 
 
 class Delivery:
