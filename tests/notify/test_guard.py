@@ -88,7 +88,7 @@ def attempt(url, options, resolve=resolve):
 def test_no_form_of_url_reaches_the_trap(form):
     async def run():
         async with Sink() as trap:
-            options = WebhookOptions(allow_http=True, ports=(str(trap.port), "80", "443"), timeout=5.0)
+            options = WebhookOptions(allow_http=True, ports=(str(trap.port), "80", "443"), timeout=60.0)
             answer = await attempt(form.format(port=trap.port), options)
             return answer, trap
 
