@@ -46,6 +46,11 @@ _ABOUT_RECIPIENT = frozenset(
 ) - {Reason.DOMAIN_NULL_MX}
 
 
+# An enum is slow to look into.
+_HARD, _SOFT, _DELAYED, _RATE_LIMITED = BounceType.HARD, BounceType.SOFT, Action.DELAYED, Reason.RATE_LIMITED
+_new = tuple.__new__  # past the constructor of a named tuple, which takes twice as long
+
+
 class Case:
     """One recipient under judgement: its report, and what was found in it so far."""
 
@@ -171,11 +176,11 @@ class Case:
         reason, confidence, bounce_type = meaning
         usual, scope = REASONS[reason]
         if bounce_type is None:
-            soft = self.transient and (usual is BounceType.HARD or reason is Reason.RATE_LIMITED)
-            bounce_type = BounceType.SOFT if soft else usual
-        if bounce_type is BounceType.HARD and confidence > DISAGREEMENT_LIMIT and self.is_doubtful():
+            soft = self.transient and (usual is _HARD or reason is _RATE_LIMITED)
+            bounce_type = _SOFT if soft else usual
+        if bounce_type is _HARD and confidence > DISAGREEMENT_LIMIT and self.is_doubtful():
             confidence = DISAGREEMENT_LIMIT
-        return Candidate(step, rule_id, reason, bounce_type, scope, round(confidence, 2), evidence)
+        return _new(Candidate, (step, rule_id, reason, bounce_type, scope, round(confidence, 2), evidence))
 
     def is_doubtful(self) -> bool:
         """Something in the evidence speaks against a dead address."""
@@ -191,14 +196,15 @@ class Case:
         confidence = rule.confidence if source == "diagnostic_code" else rule.confidence - self._discount
         if rule.text or not self.recipient.status:
             line = self.line(source)
-            evidence = Evidence(source, line if len(line) <= EVIDENCE_LIMIT else _excerpt(line, rule))
+            quoted = source, line if len(line) <= EVIDENCE_LIMIT else _excerpt(line, rule)
         else:
-            evidence = Evidence("status", self.recipient.status)
-        return self.candidate(step, rule.id, CodeMeaning(rule.reason, confidence, rule.bounce_type), evidence)
+            quoted = "status", self.recipient.status
+        meaning = _new(CodeMeaning, (rule.reason, confidence, rule.bounce_type))
+        return self.candidate(step, rule.id, meaning, _new(Evidence, quoted))
 
     def by_code(self, step: str, kind: str, code: str, source: str) -> Candidate | None:
         meaning = self.book.tables.codes.get(f"{kind}:{code}")
-        return meaning and self.candidate(step, f"{kind}-{code}", meaning, Evidence(source, code))
+        return meaning and self.candidate(step, f"{kind}-{code}", meaning, _new(Evidence, (source, code)))
 
 
 def _is_transient(recipient: RecipientReport) -> bool:
@@ -207,13 +213,13 @@ def _is_transient(recipient: RecipientReport) -> bool:
         return 400 <= recipient.reply_code < 500
     if recipient.status:
         return recipient.status.startswith("4")
-    return recipient.action is Action.DELAYED
+    return recipient.action is _DELAYED
 
 
 def _classes_disagree(recipient: RecipientReport) -> bool:
     heard = recipient.reply_code and str(recipient.reply_code)[0]
     stated = recipient.status and recipient.status[0]
-    if recipient.action is Action.DELAYED and "5" in (heard, stated):
+    if recipient.action is _DELAYED and "5" in (heard, stated):
         return True
     return bool(heard and stated) and heard != stated
 

@@ -21,18 +21,18 @@ RETURNED_TYPES = frozenset(
     }
 )
 
-# Lines that part a notice from the message quoted below it, in lower case. What they begin with is asked for first, as
-# literals: few lines begin so.
+# Lines that part a notice from the message quoted below it, in lower case. What they begin with is asked for first: few
+# lines begin so. Rows of signs are taken whole, since a search would try every length of them with all that may follow.
 _SEPARATOR = pattern(
-    r"\n[ \t>]*+(?=--|\*\*\*|===|the [orumhft]|your [orum]|a copy of |copy of |original |returned |rejected "
-    r"|undelivered |old |message header|below this line |header|received:|return-path:)(?:"
-    r"-{2,}[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
+    r"\n[ \t>]*+(?=[-*=tyacorumbh])(?=--|\*\*\*|===|the [orumhft]|your [orum]|a copy of |copy of |o(?:riginal |ld )"
+    r"|re(?:turned |jected |ceived:|turn-path:)|undelivered |message header|below this line |header)(?:"
+    r"-{2,}+[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
     r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
     r"unsent message|enclosed is|message header|forwarded message|included is|undelivered message|"
     r".{0,30}message text follows|.{0,30}message follows|transcript of message|.{0,30}ursprüngliche|.{0,30}rejected message|"
     r".{0,30}header.{0,10}follow|.{0,20}text of (?:your|the) message).{0,200}"
-    r"|\*{3,}[ ]?.{0,40}original message.{0,100}"
-    r"|={3,}[ ]?.{0,40}original message.{0,100}"
+    r"|\*{3,}+[ ]?.{0,40}original message.{0,100}"
+    r"|={3,}+[ ]?.{0,40}original message.{0,100}"
     r"|(?:the |your |a copy of the )?(?:original|returned|rejected|undelivered|old) (?:mail|message)(?:'s)?(?: headers?| text)?(?: (?:is|are|was))?"
     r"(?: (?:attached|below|as follows|follows|included|received was))?(?: below)?[ ]?[:.]?"
     r"|(?:the )?(?:original )?message headers? follows?[:.]?"
@@ -54,8 +54,8 @@ _HEADER_START = pattern(
 _MSG_ID = pattern(r"<([^<>\s]{1,998})>")
 # The fields that identify a message: of the many in a header, no others are looked at.
 _IDENTIFYING = pattern(
-    r"\n(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)",
-    re.IGNORECASE | re.ASCII,
+    r"\n(?=[MmFfTtSsDdRr])(?i:(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*)(.*(?:\n[ \t].*)*)",
+    re.ASCII,
 )
 
 
