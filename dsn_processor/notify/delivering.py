@@ -113,7 +113,7 @@ class Deliverer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._fresh = True
         self._looked = 0.0
-        self._stopping = False
+        self._stopping = self._once = False
 
     def wake(self) -> None:
         """There may be something new: looked at now, or with the next look. For the loop's own thread."""
@@ -132,7 +132,10 @@ class Deliverer:
         )
 
     async def run(self, *, once: bool = False) -> None:
-        """Deliver until told to stop; or, ``once``, until nothing is due."""
+        """Deliver until told to stop; or, ``once``, until nothing is due. Only then raises what the exchange does: who is run
+        now and then is run again.
+        """
+        self._once = once
         while not self._stopping:
             looked = self._fresh or bool(self._done) or self._clock() - self._looked >= _LOOK_SECONDS
             if looked:
@@ -240,11 +243,13 @@ class Deliverer:
         try:
             turn = await self._exchange(done, wanted, self._clock())
         except Exception as error:  # goes on, whatever a turn met: nobody else would start it again
+            self._done[:0] = done
+            if self._once:
+                raise
             if isinstance(error, StoreError):
                 log.warning("webhook outcomes not kept", error=str(error), number=len(done))
             else:
                 log.exception("fault of ours")
-            self._done[:0] = done
             if not self._stopping:
                 await self._wait(asyncio.Event(), _LOOK_SECONDS)
             return

@@ -84,13 +84,13 @@ class Webhooks:
         await self._client.aclose()
 
     async def once(self) -> None:
-        """Deliver what is due now, and end."""
+        """Deliver what is due now, and end. Raises StoreError where what came of it cannot be kept: it is delivered again."""
         self._begin()
-        try:
-            await self._deliverer.run(once=True)
-        finally:
-            await self._deliverer.stop()
-            await self._client.aclose()
+        async with self._client:
+            try:
+                await self._deliverer.run(once=True)
+            finally:
+                await self._deliverer.stop()
 
     def wake(self) -> None:
         """There is something new in the outbox, or about endpoints."""

@@ -142,6 +142,27 @@ def test_what_the_store_cannot_keep_is_kept_later(store):
     assert got.index("msg_000000") < got.index("msg_000001")
 
 
+def test_who_delivers_once_does_not_wait_for_the_store(store):
+    async def run():
+        async with Sink() as sink:
+            add(store, sink)
+            tell(store, "a@example.net")
+            delivery = Delivery(store, options(sink))
+
+            async def and_then_the_disk_is_full(_):
+                delivery.faults = [StoreError("no room")]
+                return Reply(200)
+
+            sink.answer = and_then_the_disk_is_full
+            async with delivery.running() as deliverer:
+                with pytest.raises(StoreError, match="no room"):
+                    await deliverer.run(once=True)
+            return ids(sink)
+
+    assert asyncio.run(run()) == ["msg_000000"]
+    assert [row.state for row in rows(store)] == ["delivered"]  # as soon as there was room again
+
+
 def test_who_ends_in_the_middle_loses_nothing_and_keeps_the_order(store):
     addresses = [f"r{number % 7}@example.net" for number in range(40)]
     rng = random.Random(7)
