@@ -207,6 +207,9 @@ def test_real_servers_are_well_represented():
         "mailman",
         "zonemta",
         "mlmmj",
+        "amavis",
+        "mailutils",
+        "cyrus",
     }
     assert origins.keys() == {"postfix", "exim", "opensmtpd", "sendmail", "written"} | others
 

@@ -215,6 +215,8 @@ NOTICES = (
     "uncaught bounce notification",
     "bounce action notification",
     "message frozen",
+    "in mail from [",  # Amavis tells its administrator, also of mail that it lets pass
+    "in mail from local [",
     "cron <",
     "mail statistics",
     "** problem",
