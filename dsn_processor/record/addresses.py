@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -53,6 +53,7 @@ _KNOWN = text(
     "OR EXISTS (SELECT 1 FROM recipient_event WHERE mailed_address = value) "
     "OR EXISTS (SELECT 1 FROM manual_act WHERE manual_act.address = value)"
 )
+_KEPT = 500  # addresses of which it is kept in memory what a transaction read to fold them
 _MATTER = {Kind.FAILED, Kind.DELIVERED, Kind.COMPLAINT}
 _ABOUT_IT = {Scope.RECIPIENT, Scope.DOMAIN}
 _TYPES = {BounceType.HARD, BounceType.SOFT}
@@ -89,6 +90,7 @@ class Addresses:
         self._reading = reading
         self._touched: set[str] = set()
         self._blocks: Counter[tuple[str, str]] = Counter()
+        self._folded: dict[str, Known] = {}
         self.ruling = Ruling()
 
     # ---- what the store tells
@@ -160,12 +162,24 @@ class Addresses:
         blocks, self._blocks = self._blocks, Counter()
         waves.count_blocks(self._connection, blocks)
         touched.discard("")
-        return standing.refold(self._connection, touched, self.ruling.options, by or By()) if touched else 0
+        self._folded = {}
+        if not touched:
+            return 0
+        folded = self._folded if len(touched) <= _KEPT else None
+        return standing.refold(self._connection, touched, self.ruling.options, by or By(), folded)
+
+    def settled(self, addresses: Collection[str]) -> dict[str, Known]:
+        """What is known of each of these when all is settled. What was read to be folded is not read again."""
+        known = {one: self._folded[one] for one in addresses if one in self._folded}
+        for page in standing.pages([one for one in addresses if one not in known]):
+            known.update((one.address, one) for one in standing.all_known(self._connection, page))
+        return known
 
     def forget(self) -> None:
-        """The transaction came to nothing."""
+        """A transaction begins, after one that may have come to nothing."""
         self._touched.clear()
         self._blocks.clear()
+        self._folded.clear()
 
     # ---- what people do
 

@@ -20,6 +20,10 @@ _FAR = 1.5 * DELAYS[-1]  # no attempt is due later than that, unless the clock w
 _delivery = metadata.tables["webhook"]
 _endpoint = metadata.tables["endpoint"]
 _ADD = Inserter(_delivery, without=["id", "status"], skip=True)
+_DELAYED = (
+    "SELECT value FROM json_each(?) WHERE EXISTS "
+    "(SELECT 1 FROM webhook WHERE endpoint_id = value AND state = 'pending' AND next_at > ?)"
+)
 # The second about an address that waits for its next attempt waits as long: it need not be looked at until then.
 _LAST = (
     "SELECT address, max(next_at) FROM webhook WHERE endpoint_id = ? AND state = 'pending' "
@@ -98,16 +102,19 @@ class Figures(NamedTuple):
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Put into the outbox; what an endpoint was told before, or will be, is left out."""
-    by_endpoint: dict[int, set[str]] = {}
+    if not rows:
+        return
+    by_endpoint: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         if row["address"]:
-            by_endpoint.setdefault(row["endpoint_id"], set()).add(row["address"])
-    for number, addresses in by_endpoint.items():
-        last = dict(map(tuple, fetch(connection, _LAST, number, json.dumps(list(addresses)))))
-        if last:
-            for row in rows:
-                if row["endpoint_id"] == number:
-                    row["next_at"] = max(row["next_at"], last.get(row["address"], 0.0))
+            by_endpoint.setdefault(row["endpoint_id"], []).append(row)
+    # Mostly nothing waits but for its turn: that is seen at once, without a look at each address.
+    first = min(row["created_at"] for row in rows)
+    for (number,) in fetch(connection, _DELAYED, json.dumps(list(by_endpoint)), first):
+        some = by_endpoint[number]
+        last = dict(fetch(connection, _LAST, number, json.dumps(list({row["address"] for row in some}))))
+        for row in some:
+            row["next_at"] = max(row["next_at"], last.get(row["address"], 0.0))
     _ADD(connection, rows)
 
 

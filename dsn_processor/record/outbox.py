@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 
-from dsn_processor.notify.attempts import Outcome, State, Turn, Wanted
-from dsn_processor.notify.endpoints import Endpoint, EndpointKind
+from dsn_processor.notify.attempts import Outcome, Turn, Wanted
+from dsn_processor.notify.endpoints import Endpoint
 from dsn_processor.notify.notification import EventType, Notification
 from dsn_processor.record import deliveries, endpoints, moves, queries
 from dsn_processor.record.addresses import Addresses
@@ -22,9 +22,6 @@ from dsn_processor.terms import Kind, Mode
 
 if TYPE_CHECKING:
     from dsn_processor.record.telling import Told
-
-#: What was rendered for endpoints of the same format and key: columns of a row.
-_Bodies = dict[tuple[str, str], dict[str, Any] | None]
 
 
 class Outbox:
@@ -143,16 +140,11 @@ class Outbox:
         """Put these into the outbox of all who want them, or of one. Returns how many deliveries that makes."""
         if not told:
             return 0
+        from dsn_processor.record.posting import rows_of  # noqa: PLC0415  as above
+
         now = datetime.now(UTC)
         some = [only] if only is not None else [one for one in self.endpoints().values() if one.enabled]
-        rows = []
-        for notification in told:
-            bodies: _Bodies = {}
-            for endpoint in some:
-                if only is not None or notification.type in endpoint.types:
-                    row = _row(endpoint, notification, now, bodies)
-                    if row is not None:
-                        rows.append(row)
+        rows = list(rows_of(told, some, now, all_types=only is not None))
         deliveries.add(self._connection, rows)
         self._fresh |= bool(rows)
         return len(rows)
@@ -165,7 +157,8 @@ class Outbox:
         wanted = self._wanted()
         events = telling.chosen(self._told, wanted)
         now = moves.now_of(self._connection, {*self._notes.addresses(), *(one.address for one in events)})
-        yield from telling.of_events(self._connection, events, now, self._addresses.ruling.options)
+        known = self._addresses.settled(telling.retried(events))
+        yield from telling.of_events(events, now, known, self._addresses.ruling.options)
         yield from telling.of_mails(self._connection, self._mails, wanted)
         yield from telling.of_quarantined(self._connection, self._quarantined)
         yield from telling.of_moves(moves.moves(self._connection, self._notes, now), wanted)
@@ -257,63 +250,3 @@ def _taken(before: list[StoredEvent], event: StoredEvent) -> StoredEvent | None:
                 before.remove(old)
                 return old
     return None
-
-
-def _row(
-    endpoint: Endpoint, notification: Notification, now: datetime, bodies: _Bodies
-) -> dict[str, Any] | None:
-    """A delivery; None where the endpoint's format has no word for it, or people do not care."""
-    from dsn_processor.notify.people.wanting import due_at, wanted  # noqa: PLC0415  as above
-
-    seconds = now.timestamp()
-    row: dict[str, Any] = {
-        "endpoint_id": endpoint.id,
-        "message_id": notification.id,
-        "type": notification.type.value,
-        "address": notification.address,
-        "created_at": seconds,
-        "state": State.PENDING.value,
-        "attempts": 0,
-        "next_at": seconds,
-        "attempted_at": None,
-        "error": "",
-    }
-    if endpoint.kind is EndpointKind.PEOPLE:
-        if not wanted(endpoint.filters, notification):
-            return None
-        row |= {"address": "", "next_at": due_at(endpoint.filters, notification, seconds)}  # in no order
-    words = endpoint.format, endpoint.key
-    if endpoint.filters or words not in bodies:
-        bodies[words] = _body(endpoint, notification, now)
-    body = bodies[words]
-    return None if body is None else row | body
-
-
-def _body(endpoint: Endpoint, notification: Notification, now: datetime) -> dict[str, Any] | None:
-    """One that cannot be rendered for a fault of ours is kept as given up: what a mail says must not be lost for it."""
-    from dsn_processor.notify.formats import Format, render  # noqa: PLC0415  as above
-
-    fault: dict[str, Any] = {}
-    try:
-        rendered = render(
-            Format(endpoint.format), notification, key=endpoint.key, at=now, words=endpoint.filters
-        )
-    except Exception as error:
-        from dsn_processor import logs  # noqa: PLC0415  takes as long to import as all else here
-
-        log = logs.get_logger(room="outbox")
-        log.exception("webhook not rendered", endpoint=endpoint.name, type=notification.type.value)
-        rendered = render(Format.OWN, notification, at=now)
-        fault = {
-            "state": State.DEAD.value,
-            "attempted_at": now.timestamp(),
-            "error": f"fault of ours: {error!r}",
-        }
-    if rendered is None:
-        return None
-    return {
-        **fault,
-        "content_type": rendered.content_type,
-        "headers": dict(rendered.headers) or None,
-        "body": rendered.body,
-    }

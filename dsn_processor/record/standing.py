@@ -81,12 +81,22 @@ class By(NamedTuple):
     reason: str = ""
 
 
-def refold(connection: Connection, addresses: Iterable[str], options: PolicyOptions, by: By) -> int:
-    """Fold what is known of these addresses, and keep what comes of it. Returns how many of them changed."""
+def refold(
+    connection: Connection,
+    addresses: Iterable[str],
+    options: PolicyOptions,
+    by: By,
+    folded: dict[str, Known] | None = None,
+) -> int:
+    """Fold what is known of these addresses, and keep what comes of it. Returns how many of them changed. What was read of
+    them is put into ``folded``.
+    """
     changed = 0
-    for page in _pages(sorted(set(addresses))):
-        states = [fold(known, options) for known in all_known(connection, page)]
-        changed += _write(connection, page, states, options, by)
+    for page in pages(sorted(set(addresses))):
+        known = all_known(connection, page)
+        if folded is not None:
+            folded.update((one.address, one) for one in known)
+        changed += _write(connection, page, [fold(one, options) for one in known], options, by)
     return changed
 
 
@@ -311,7 +321,8 @@ def _manual_act(row: Sequence[Any]) -> ManualAct:
     )
 
 
-def _pages(values: Collection[str]) -> Iterator[list[str]]:
+def pages(values: Collection[str]) -> Iterator[list[str]]:
+    """So many that may be read together."""
     some = list(values)
     for start in range(0, len(some), _PAGE):
         yield some[start : start + _PAGE]

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -39,12 +39,10 @@ from dsn_processor.record.driving import fetch
 from dsn_processor.record.entries import NewReport
 from dsn_processor.record.moves import Move, Now
 from dsn_processor.record.rows import LOOKUP_LIMIT
-from dsn_processor.record.standing import all_known
 from dsn_processor.terms import BounceType, Kind, Mode, Scope
 
 _ARRIVALS = "SELECT id, source, received_at FROM message WHERE id IN (SELECT value FROM json_each(?))"
 _CAN_STRIKE = ({BounceType.HARD, BounceType.SOFT}, {Scope.RECIPIENT, Scope.DOMAIN})
-_PAGE = 500
 
 
 class Told(NamedTuple):
@@ -93,11 +91,16 @@ def chosen(told: Iterable[Told], wanted: Collection[EventType]) -> list[Chosen]:
     ]
 
 
+def retried(events: Iterable[Chosen]) -> list[str]:
+    """The addresses of which one has to know all to say when they are tried again."""
+    return sorted({one.address for one in events if _retried(one.told.about)})
+
+
 def of_events(
-    connection: Connection, events: Sequence[Chosen], now: Now, options: PolicyOptions
+    events: Iterable[Chosen], now: Now, known: Mapping[str, Known], options: PolicyOptions
 ) -> Iterator[Notification]:
-    """In order. ``now`` is of their addresses, or of more."""
-    decide = _Deciding(connection, events, now, options)
+    """In order. ``now`` is of their addresses, or of more; ``known`` of the ``retried`` ones."""
+    decide = _Deciding(now, known, options)
     for type_, one, address in events:
         about, decision = one.about, decide(one, address)
         fresh = one.before is None
@@ -186,16 +189,10 @@ def _type(told: Told) -> EventType | None:
 class _Deciding:
     """What events meant, by what stands in the tables at the transaction's end."""
 
-    def __init__(
-        self, connection: Connection, events: Sequence[Chosen], now: Now, options: PolicyOptions
-    ) -> None:
+    def __init__(self, now: Now, known: Mapping[str, Known], options: PolicyOptions) -> None:
         self._now = now
+        self._known = known
         self._options = options
-        self._known: dict[str, Known] = {}
-        soft = sorted({one.address for one in events if _retried(one.told.about)})
-        for start in range(0, len(soft), _PAGE):
-            for known in all_known(connection, soft[start : start + _PAGE]):
-                self._known[known.address] = known
 
     def __call__(self, told: Told, address: str) -> Decision:
         event = told.about
