@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsn_processor import bulk, pipeline
+from dsn_processor.bulk import Prepared
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.items import Item, Skipped, gathered
@@ -24,8 +25,9 @@ from dsn_processor.workers import Batch, Worker, prepare_all
 if TYPE_CHECKING:
     from dsn_processor.record.store import Store
 
-BATCH_MAILS = 256  # mails committed together
-BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
+BATCH_MAILS = 256  # mails read together
+BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is read at the latest
+JOINED = 2  # batches committed together: to sync, and to judge an address that is met in both, costs as much as for one
 _FEW = 4  # batches that are read sooner than two processes start
 
 
@@ -108,7 +110,7 @@ def replay(
     rules: Callable[[], Rules | None] = _packaged,
     correlation: CorrelationOptions | None = None,
 ) -> None:
-    """Take every mail of ``supply`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
+    """Take every mail of ``supply`` into the store, a few batches in a transaction, and count into ``tally`` what is committed.
     ``rules`` is asked before each batch: a file of rules may change in a long run.
 
     Mails that an earlier run accepted and did not come to process are processed first. Where a server holds the
@@ -123,7 +125,10 @@ def replay(
     batches = (
         Batch(bulk.unsifted(batch) if empty else bulk.sift(store, batch), rules()) for batch in supply.batches
     )
-    for prepared in prepare_all(batches, supply.workers):
+    # A server has others that wait for it.
+    for prepared in _joined(
+        prepare_all(batches, supply.workers), 1 if isinstance(store, Handover) else JOINED
+    ):
         if isinstance(store, Handover):
             outcomes = store.commit(prepared)
         else:
@@ -132,6 +137,12 @@ def replay(
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)
+
+
+def _joined(answers: Iterator[list[Prepared]], number: int) -> Iterator[list[Prepared]]:
+    """So many lists as one."""
+    while some := list(chain.from_iterable(islice(answers, number))):
+        yield some
 
 
 def _batches(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import JSON, DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
@@ -35,10 +36,13 @@ JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check
 
 def stored_json(value: Any) -> str:
     """``value`` as the JSON that is stored. It is looked at item by item only where something in it may not be storable."""
-    text = JSON_ENCODER.encode(value)
-    if text.isascii() and "\\u0000" not in text:
-        return text
-    return JSON_ENCODER.encode(storable_json(value))
+    try:
+        words = orjson.dumps(value)
+    except TypeError:  # a lone surrogate, or what only the other one knows
+        words = b""
+    if not words or b"\\u0000" in words:
+        return JSON_ENCODER.encode(storable_json(value))
+    return words.decode()
 
 
 @lru_cache(maxsize=64)  # mails of a batch came at the same time

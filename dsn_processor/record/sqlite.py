@@ -30,6 +30,7 @@ _CHECKED_BYTES = 256 * 2**20
 
 _PRAGMAS = ("foreign_keys=ON", "mmap_size=0")
 _WRITER_PRAGMAS = (
+    "cache_size=-16384",  # kibibytes: pages of the indexes are met again and again
     "synchronous=FULL",
     "secure_delete=ON",  # an erased mail is gone from the file, not only from the index
     "wal_autocheckpoint=2000",
