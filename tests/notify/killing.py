@@ -29,6 +29,7 @@ wave_least = 100000000
 allow_http = true
 allow_networks = ["127.0.0.0/8"]
 ports = ["{port}"]
+timeout = "60s"
 """
 
 

@@ -116,7 +116,7 @@ def test_after_a_failure_nothing_about_that_address_overtakes(store):
             return ids(sink)
 
     got = asyncio.run(run())
-    assert got[:2] == ["msg_000000", "msg_000002"]
+    assert sorted(got[:2]) == ["msg_000000", "msg_000002"]
     assert got.index("msg_000001") == len(got) - 1
     assert got.count("msg_000000") == 4
 

@@ -7,6 +7,7 @@ from notify.killing import SECTIONS, command, kill_again_and_again, sink_of_its_
 from notify.sink import Reply
 from serve.harness import Serve, wait
 from serve.load import Load
+from serve.verify import wait_processed
 from standardwebhooks.webhooks import Webhook
 
 
@@ -25,6 +26,8 @@ def test_commands_beside_a_server(tmp_path):
         assert "delivered 200" in command(serve, "webhooks", "test", "app")
         with Load(serve.smtp, 1):
             wait(lambda: len(sink.got) >= 5, "nothing is delivered", log=serve.log)
+        wait_processed(serve.database)
+        wait(lambda: not _states(serve).get("pending"), "some are not delivered", log=serve.log)
         bodies = [Webhook(secret).verify(request.body, request.headers) for request in sink.got]
         assert [body["type"] for body in bodies[:2]] == ["webhook.test", "bounce.failed"]
         page = urllib.request.urlopen(f"http://{serve.web[0]}:{serve.web[1]}/metrics").read().decode()
