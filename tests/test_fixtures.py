@@ -210,6 +210,7 @@ def test_real_servers_are_well_represented():
         "amavis",
         "mailutils",
         "cyrus",
+        "fetchmail",
     }
     assert origins.keys() == {"postfix", "exim", "opensmtpd", "sendmail", "written"} | others
 

@@ -226,6 +226,13 @@ def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> R
     diagnostic_type, diagnostic = diagnostic_code(group)
     status = get("status")
     stated = stated_status(status)
+    told = merged_status(stated, diagnostic)
+    if (
+        diagnostic
+        and (told is None or told.endswith(".0.0"))
+        and "\n" in (lines := get("diagnostic-code", ""))
+    ):
+        told = merged_status(stated, lines)  # the code on a later line, which joining takes out
     # Past the constructor of a named tuple, which takes twice as long: in the order of RecipientReport.
     return tuple.__new__(
         RecipientReport,
@@ -233,7 +240,7 @@ def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> R
             address,
             original or None,
             _action(get("action"), stated, defects),
-            merged_status(stated, diagnostic),
+            told,
             _reply_code(status, diagnostic),
             diagnostic,
             diagnostic_type,

@@ -1,17 +1,20 @@
 """A notice's own words about each recipient of a delivery-status part: what the machine-readable fields leave out."""
 
+from collections import Counter
+
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import is_address, made_from
 from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
-from dsn_processor.parse.transcript import heard_in_full, without_translation
+from dsn_processor.parse.transcript import heard_in_full, replies_in_full, without_translation
 from dsn_processor.terms import Action
 
 WORDS = 3_000  # characters kept for one recipient
 LINES_ABOVE = 4  # lines in brackets above the one that names the recipient
 NAMED = 300  # recipients of one report whose words are looked for
 REPLY = 40  # characters of a reply by which its words are known
+_BRACKETS = " \t<([\"'"
 _TOLD = frozenset({Action.FAILED, Action.DELAYED})
 
 
@@ -25,6 +28,7 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
         return [_explained(report, _words_from(report, notice))]
     if not any(report.action in _TOLD for report in reports):
         return reports
+    reports = replies_in_full(reports, mail.notice)
     return [
         _explained(report, words) if report.action in _TOLD else report
         for report, words in zip(reports, _words_about_each(reports, mail.notice), strict=True)
@@ -132,12 +136,13 @@ def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
 def _parted(reports: list[RecipientReport], starts: list[int], notice: str) -> tuple[list[int], list[int]]:
     """Where the words about each begin, and all places where words about one begin, where several reports are about one
     address. QUIRK: Exim reports all members of an alias as the alias. Each report takes the mention with its reply, and
-    one without any a mention that holds none.
+    one without any a mention that holds none, best one that names nobody else.
     """
     folded = notice.casefold()
     addresses = {report.address.casefold() for report in reports}
     mentions = {address: _mentions(folded, notice, address) for address in addresses}
     borders = sorted({start for found in mentions.values() for start in found})
+    shared = Counter(start for found in mentions.values() for start in found)
     ends = [*borders[1:], len(notice)][: len(borders)]
     said = {
         start: " ".join(notice[start : min(end, start + WORDS)].split())
@@ -151,19 +156,24 @@ def _parted(reports: list[RecipientReport], starts: list[int], notice: str) -> t
             for start in mentions[report.address.casefold()]
             if (reply in said[start] if reply else find_reply_code(said[start]) is None)
         ]
+        own.sort(key=shared.__getitem__)
         start = next((start for start in own if start not in parted), first)
         parted.append(start)
     return parted, borders
 
 
 def _mentions(folded: str, notice: str, address: str) -> list[int]:
-    """Where words about an address begin, for its first few hundred mentions."""
+    """Where words about an address begin, for its first few hundred mentions: those with no word before them on their
+    line, but "(generated from ".
+    """
     found: dict[int, None] = {}
-    position = folded.find(address)
+    position = first = folded.find(address)
     while position >= 0 and len(found) < NAMED:
-        found[_beginning(notice, position)] = None
+        before = notice[notice.rfind("\n", 0, position) + 1 : position].strip(_BRACKETS)
+        if not before or made_from(f"{before}<{address}>"):
+            found[_beginning(notice, position)] = None
         position = folded.find(address, position + len(address))
-    return list(found)
+    return list(found) or ([_beginning(notice, first)] if first >= 0 else [])
 
 
 def _after_blank(notice: str, position: int) -> int:

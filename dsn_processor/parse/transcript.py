@@ -56,15 +56,27 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
         report = report._replace(
             remote_mta=report.remote_mta or talk[1], smtp_command=report.smtp_command or greeting
         )
-    told = report.diagnostic_code or ""
     if report.diagnostic_type not in (None, "smtp"):
         return report
     transient = report.reply_code is not None and 400 <= report.reply_code < 500
     if not transient and (deferred := _deferred(report, notice)):
-        said = join_lines(_in_full(deferred, notice) or deferred)
+        said = join_lines(_long_replies(notice).get(" ".join(deferred.split()), deferred))
         return report._replace(diagnostic_code=said, reply_code=find_reply_code(said))
-    full = _in_full(told, notice)
-    return report._replace(diagnostic_code=join_lines(full)) if full else report
+    [report] = replies_in_full([report], notice)
+    return report
+
+
+def replies_in_full(reports: list[RecipientReport], notice: str) -> list[RecipientReport]:
+    """The reports, each with all lines of a reply of which its Diagnostic-Code holds the first."""
+    if "<<<" not in notice or not any((report.diagnostic_code or "")[3:4] == "-" for report in reports):
+        return reports
+    replies = _long_replies(notice)
+    return [
+        report._replace(diagnostic_code=join_lines(full))
+        if (full := replies.get(" ".join((report.diagnostic_code or "").split())))
+        else report
+        for report in reports
+    ]
 
 
 def _deferred(report: RecipientReport, notice: str) -> str | None:
@@ -78,18 +90,21 @@ def _deferred(report: RecipientReport, notice: str) -> str | None:
     )
 
 
-def _in_full(told: str, notice: str) -> str | None:
-    """All lines of the reply that begins with ``told``, or None where that is all of it."""
-    wanted = " ".join(told.split())
-    if wanted[3:4] != "-":
-        return None
+def _long_replies(notice: str) -> dict[str, str]:
+    """The replies of several lines in a transcript, by their first line."""
+    replies: dict[str, str] = {}
     lines: list[str] = []
     for match in _SAID.finditer(notice):
-        if not lines and " ".join(match[1].split()) != wanted:
-            continue
-        if lines and match[2] != wanted[:3]:
-            break
+        if lines and match[2] != lines[0][:3]:
+            _keep(lines, replies)
         lines.append(match[1])
         if match[3] == " ":
-            break
-    return "\n".join(lines) if len(lines) > 1 else None
+            _keep(lines, replies)
+    _keep(lines, replies)
+    return replies
+
+
+def _keep(lines: list[str], replies: dict[str, str]) -> None:
+    if len(lines) > 1:
+        replies.setdefault(" ".join(lines[0].split()), "\n".join(lines))
+    lines.clear()
