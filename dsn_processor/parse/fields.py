@@ -83,7 +83,7 @@ class Fields:
         block = self._block
         start += len(name) + 2
         end = block.find("\n", start)
-        if 0 <= end < start + VALUE_LIMIT and not block.startswith(_FOLDING, end + 1):
+        if 0 <= end < start + VALUE_LIMIT and block[end + 1 : end + 2] not in _FOLDING:
             return block[start:end].strip()
         while end >= 0 and block.startswith(_FOLDING, end + 1):
             end = block.find("\n", end + 1)

@@ -173,17 +173,21 @@ def _facts(
     returned = None if kind in _NO_REPORTS else mail.returned
     if returned_id and returned is None:
         returned = ReturnedMessage(message_id=returned_id)
-    return ParsedMessage(
-        kind,
-        message_id(fields.raw("message-id")),
-        iso_date(fields.raw("date")),
-        mail.from_ or None,
-        mail.subject if mail.subject or "subject" in fields else None,
-        host_name(status.get("reporting-mta")),
-        status.get("original-envelope-id"),
-        iso_date(status.get("arrival-date")),
-        recipients,
-        returned,
-        feedback,
-        tuple(dict.fromkeys(mail.defects)) if mail.defects else (),
+    # Past the constructor of a named tuple, which takes twice as long: in the order of ParsedMessage.
+    return tuple.__new__(
+        ParsedMessage,
+        (
+            kind,
+            message_id(fields.raw("message-id")),
+            iso_date(fields.raw("date")),
+            mail.from_ or None,
+            mail.subject if mail.subject or "subject" in fields else None,
+            host_name(status.get("reporting-mta")),
+            status.get("original-envelope-id"),
+            iso_date(status.get("arrival-date")),
+            recipients,
+            returned,
+            feedback,
+            tuple(dict.fromkeys(mail.defects)) if mail.defects else (),
+        ),
     )

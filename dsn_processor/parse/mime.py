@@ -238,7 +238,7 @@ def _tree(root: Part, defects: list[Defect]) -> list[Part]:
     """The root and all parts below it, which are of its class."""
     parts = [root]
     for place, part in enumerate(parts, 1):
-        if not part.content_type.startswith("multipart/"):
+        if part.content_type[:10] != "multipart/":
             continue
         depth = part.depth + 1
         if depth > DEPTH_LIMIT:
