@@ -188,6 +188,7 @@ class Case:
         return (
             _classes_disagree(recipient)
             or _about_another(recipient)
+            or _about_member(recipient)
             or recipient.reply_code in _ABOUT_LOGIN
             or _about_sender(self.diagnostic[:LIMIT])
         )
@@ -234,6 +235,16 @@ def _about_another(recipient: RecipientReport) -> bool:
     named = {local.casefold() for local in _NAMED.findall(text[:LIMIT])}
     own = (recipient.address, recipient.original or "")
     return bool(named) and named.isdisjoint(address.rpartition("@")[0].casefold() for address in own)
+
+
+def _about_member(recipient: RecipientReport) -> bool:
+    """The report's words name an address that this one was turned into. QUIRK: Exim reports a member as the alias, which
+    may have others.
+    """
+    text = recipient.explanation
+    return (
+        "(generated from " in text and f"(generated from {recipient.address})".casefold() in text.casefold()
+    )
 
 
 def _about_sender(diagnostic: str) -> bool:

@@ -32,6 +32,19 @@ def test_words_that_refuse_the_recipient_without_a_cause_are_never_sure():
     assert (verdict.reason, verdict.confidence <= 0.6) == ("recipient_rejected", True)
 
 
+def test_a_dead_member_does_not_make_the_alias_surely_dead():
+    words = "member@example.org{} no such person here"
+    of_alias = judge(report(explanation=words.format(" (generated from X@example.net)")))
+    alone = judge(report(explanation=words.format("")))
+    assert (
+        (of_alias.reason, of_alias.bounce_type)
+        == (alone.reason, alone.bounce_type)
+        == ("user_unknown", "hard")
+    )
+    assert of_alias.confidence <= 0.85
+    assert alone.confidence >= 0.9
+
+
 def test_words_win_against_a_generic_and_a_wrong_code():
     assert judge(report(status="5.7.1", diagnostic_code="550 5.7.1 user unknown")).reason == "user_unknown"
     blocked = "550 5.1.1 Client host [192.0.2.1] blocked using zen.spamhaus.org"
