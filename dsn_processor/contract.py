@@ -1,5 +1,6 @@
 """The published JSON shape of one mail (docs/parse.schema.json): keys are added, never renamed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from dsn_processor.facts import (
@@ -41,7 +42,7 @@ def _add_mappings(described: dict[str, Any], reading: Reading) -> None:
         )
 
 
-def describe_mappings(action: Action, verdict: Verdict | None) -> dict[str, Any]:
+def describe_mappings(action: Action, verdict: Verdict | None) -> Mapping[str, Any]:
     """What other systems call what became of one recipient."""
     from dsn_processor.mapping import map_kind, map_reason  # noqa: PLC0415  tables that few runs need
 

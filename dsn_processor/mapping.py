@@ -4,6 +4,8 @@ Their own documents give the names; where one of them has two for a reason, the 
 of theirs that follows the type (a hard reason on 4xx is soft here) is chosen by both.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from dsn_processor.terms import REASONS, BounceType, Kind, Reason
@@ -193,7 +195,8 @@ KIND_NAMES: dict[Kind, KindNames] = {
 }  # fmt: skip
 
 
-def map_reason(reason: Reason, bounce_type: BounceType, kind: Kind = Kind.FAILED) -> dict[str, Any]:
+@cache  # there are a few hundred answers
+def map_reason(reason: Reason, bounce_type: BounceType, kind: Kind = Kind.FAILED) -> Mapping[str, Any]:
     """The names of a verdict on a recipient that ``failed`` or is ``delayed``."""
     names = REASON_NAMES[reason]
     postmark, sparkpost = names.postmark, names.sparkpost
@@ -210,7 +213,7 @@ def map_reason(reason: Reason, bounce_type: BounceType, kind: Kind = Kind.FAILED
     return _described(found) | {"two_type": "hard" if bounce_type is BounceType.HARD else "soft"}
 
 
-def map_kind(kind: Kind, feedback_type: str | None = None) -> dict[str, Any]:
+def map_kind(kind: Kind, feedback_type: str | None = None) -> Mapping[str, Any]:
     """The names of a mail, or of a recipient, that there is no verdict on. SES keeps a complaint's feedback type."""
     names = KIND_NAMES[kind]
     if kind is Kind.COMPLAINT:

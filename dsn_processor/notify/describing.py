@@ -247,7 +247,7 @@ def _feedback(feedback: FeedbackReport | None) -> dict[str, Any] | None:
     }
 
 
-def _mappings(event: Event, parsed: ParsedMessage) -> dict[str, Any]:
+def _mappings(event: Event, parsed: ParsedMessage) -> Mapping[str, Any]:
     if event.recipient.action is None:
         return map_kind(event.kind, parsed.feedback and parsed.feedback.feedback_type)
     return describe_mappings(event.recipient.action, event.verdict)

@@ -13,4 +13,4 @@ def render(notification: Notification, words: Mapping[str, Any]) -> Rendered:
     data = notification.data
     if words.get("user_message") and (shown := user_notification(notification, words)):
         data = {**data, "user_notification": shown}
-    return as_json({"type": notification.type, "timestamp": notification.at.isoformat(), "data": data})
+    return as_json({"type": notification.type, "timestamp": notification.at, "data": data})

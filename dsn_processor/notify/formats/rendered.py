@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,8 +23,8 @@ def as_json(value: Any, *, content_type: str = _JSON, headers: Mapping[str, str]
 
 
 def dump(value: Any) -> bytes:
-    """As JSON. Bytes of a mail that were no text are escaped, not refused."""
+    """As JSON, times as RFC 3339 has them. Bytes of a mail that were no text are escaped, not refused."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:  # a lone surrogate
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=datetime.isoformat).encode()
