@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BATCH_MAILS = 256  # mails read together
 BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is read at the latest
 JOINED = 2  # batches committed together: to sync, and to judge an address that is met in both, costs as much as for one
-_FEW = 4  # batches that are read sooner than two processes start
+_FEW, _FEW_TO_FORK = 4, 1  # batches that are read sooner than two processes start
 
 
 @dataclass(slots=True)
@@ -88,9 +88,10 @@ def supplied(
     started, and are ended at the end. To ``fork`` them is quicker, and right only where nothing is open yet that is for one alone.
     """
     batches = _batches(items, tally, skipped)
-    ahead = list(islice(batches, _FEW + 1)) if workers > 1 else []
+    few = _FEW_TO_FORK if fork else _FEW
+    ahead = list(islice(batches, few + 1)) if workers > 1 else []
     with ExitStack() as closing:
-        many = len(ahead) > _FEW
+        many = len(ahead) > few
         if many and fork:
             warm_up()
         team = [closing.enter_context(Worker(fork=fork)) for _ in range(workers)] if many else []

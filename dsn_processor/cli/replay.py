@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         progress.say(text)
 
+    expect_many()  # before the rest is loaded: that makes many objects, too
     rules = followed_rules(args.rules, say)
     url, correlation = database_url(args.db), correlation_options()
     walk = Walk(args.paths)
@@ -108,7 +109,6 @@ def run(args: argparse.Namespace) -> int:
             progress.advance(tally.mails)
 
         with opened(url) as store:
-            expect_many()
             try:
                 replay(store, supply, tally, seen=seen, rules=rules, correlation=correlation)
             except KeyboardInterrupt:
