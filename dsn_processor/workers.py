@@ -2,7 +2,7 @@
 
 The parent walks and commits, workers parse and judge. Each has one batch at a time, and answers come back in the order
 of the batches. A worker that dies or does not answer is replaced, and its mails are tried again one by one: one that
-ends a worker alone, too, is put aside.
+ends a worker alone, too, is put aside. Where nothing forbids it a worker begins as a copy of the parent (forking.py).
 """
 
 import os
