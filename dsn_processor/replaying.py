@@ -11,7 +11,6 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsn_processor import bulk, pipeline
-from dsn_processor.bulk import Prepared
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.facts import InboundMessage
 from dsn_processor.intake.items import Item, Skipped, gathered
@@ -25,9 +24,8 @@ from dsn_processor.workers import Batch, Worker, prepare_all
 if TYPE_CHECKING:
     from dsn_processor.record.store import Store
 
-BATCH_MAILS = 256  # mails read together
-BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is read at the latest
-JOINED = 2  # batches committed together: to sync, and to judge an address that is met in both, costs as much as for one
+BATCH_MAILS = 256  # mails committed together
+BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
 _FEW, _FEW_TO_FORK = 4, 1  # batches that are read sooner than two processes start
 
 
@@ -69,10 +67,17 @@ class Tally:
 
 
 class Supply(NamedTuple):
-    """Mails batch by batch, and the processes to read them: none where they are few."""
+    """Mails batch by batch, and the processes to read them: none where they are few. ``begun`` are the batches before, which
+    the first of the workers have already.
+    """
 
     batches: Iterator[list[InboundMessage]]
     workers: Sequence[Worker] = ()
+    begun: Sequence[Batch] = ()
+
+
+def _packaged() -> None:
+    """No rules but the package's."""
 
 
 @contextmanager
@@ -83,9 +88,11 @@ def supplied(
     skipped: Callable[[Skipped], None],
     workers: int = 1,
     fork: bool = False,
+    rules: Callable[[], Rules | None] = _packaged,
 ) -> Iterator[Supply]:
     """The mails of ``items``. A few batches are not worth a process: else, with more than one of ``workers``, so many are
     started, and are ended at the end. To ``fork`` them is quicker, and right only where nothing is open yet that is for one alone.
+    Such workers get their first batches at once, before anybody can know which of these mails the store has: the commit will tell.
     """
     batches = _batches(items, tally, skipped)
     few = _FEW_TO_FORK if fork else _FEW
@@ -95,11 +102,10 @@ def supplied(
         if many and fork:
             warm_up()
         team = [closing.enter_context(Worker(fork=fork)) for _ in range(workers)] if many else []
-        yield Supply(chain(ahead, batches), team)
-
-
-def _packaged() -> None:
-    """No rules but the package's."""
+        begun = [Batch(bulk.unsifted(batch), rules()) for batch in ahead[: len(team)]] if fork else []
+        for worker, batch in zip(team, begun, strict=False):
+            worker.begin(batch)
+        yield Supply(chain(ahead[len(begun) :], batches), team, begun)
 
 
 def replay(
@@ -111,7 +117,7 @@ def replay(
     rules: Callable[[], Rules | None] = _packaged,
     correlation: CorrelationOptions | None = None,
 ) -> None:
-    """Take every mail of ``supply`` into the store, a few batches in a transaction, and count into ``tally`` what is committed.
+    """Take every mail of ``supply`` into the store, a batch in a transaction, and count into ``tally`` what is committed.
     ``rules`` is asked before each batch: a file of rules may change in a long run.
 
     Mails that an earlier run accepted and did not come to process are processed first. Where a server holds the
@@ -126,10 +132,7 @@ def replay(
     batches = (
         Batch(bulk.unsifted(batch) if empty else bulk.sift(store, batch), rules()) for batch in supply.batches
     )
-    # A server has others that wait for it.
-    for prepared in _joined(
-        prepare_all(batches, supply.workers), 1 if isinstance(store, Handover) else JOINED
-    ):
+    for prepared in prepare_all(batches, supply.workers, supply.begun):
         if isinstance(store, Handover):
             outcomes = store.commit(prepared)
         else:
@@ -138,12 +141,6 @@ def replay(
             tally.mails += 1
             tally.count(outcome)
             seen(outcome)
-
-
-def _joined(answers: Iterator[list[Prepared]], number: int) -> Iterator[list[Prepared]]:
-    """So many lists as one."""
-    while some := list(chain.from_iterable(islice(answers, number))):
-        yield some
 
 
 def _batches(

@@ -57,25 +57,31 @@ def all_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare_all(batches: Iterable[Batch], workers: Sequence["Worker"]) -> Iterator[list[Prepared]]:
-    """Prepare batch after batch, in order, in these processes; without any, in this one."""
+def prepare_all(
+    batches: Iterable[Batch], workers: Sequence["Worker"], begun: Sequence[Batch] = ()
+) -> Iterator[list[Prepared]]:
+    """Prepare batch after batch, in order, in these processes; without any, in this one. The first of the workers have those
+    that are ``begun``.
+    """
     if workers:
-        yield from _in_order(workers, batches)
+        yield from _in_order(workers, batches, begun)
         return
     for batch in batches:
         yield batch.with_read(prepare_together(batch.unread(), batch.rules))
 
 
-def _in_order(workers: Sequence["Worker"], batches: Iterable[Batch]) -> Iterator[list[Prepared]]:
-    idle = list(workers)
-    busy: deque[tuple[Worker, Batch]] = deque()
+def _in_order(
+    workers: Sequence["Worker"], batches: Iterable[Batch], begun: Sequence[Batch]
+) -> Iterator[list[Prepared]]:
+    idle = list(workers[len(begun) :])
+    busy = deque(zip(workers, begun, strict=False))
     for batch in batches:
         if idle:
             worker, answer = idle.pop(), None
         else:
             worker, before = busy.popleft()
             answer = _answer(worker, before)
-        worker.send(prepare_together, batch.unread(), batch.rules)
+        worker.begin(batch)
         busy.append((worker, batch))
         if answer is not None:
             yield answer
@@ -123,7 +129,7 @@ class Readers:
             done: Future[list[Prepared]] = Future()
             done.set_result(batch.with_read([]))
             return done
-        return self._threads.submit(self._read, batch, unread)
+        return self._threads.submit(self._read, batch)
 
     def examine(self, unread: Sequence[Unread], rules: Rules | None) -> Future[list[Examined]]:
         """Have mails read whose attempt is counted. Of one that ends the worker, alone too, that is told."""
@@ -140,9 +146,9 @@ class Readers:
             self._workers.append(worker)
         return worker
 
-    def _read(self, batch: Batch, unread: Sequence[Unread]) -> list[Prepared]:
+    def _read(self, batch: Batch) -> list[Prepared]:
         worker = self._worker()
-        worker.send(prepare_together, unread, batch.rules)
+        worker.begin(batch)
         return _answer(worker, batch)
 
     def _examine(self, unread: Sequence[Unread], rules: Rules | None) -> list[Examined]:
@@ -194,6 +200,10 @@ class Worker:
             self._process = (_forked if fork else _spawned)(theirs.fileno(), self._bounds)
         self._ready = False
         self._rules: Rules | None = None
+
+    def begin(self, batch: Batch) -> None:
+        """Have the unread mails of a batch prepared."""
+        self.send(prepare_together, batch.unread(), batch.rules)
 
     def send(
         self,

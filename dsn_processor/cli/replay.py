@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
             skipped=lambda item: progress.say(f"{item.source} {item.why}"),
             workers=args.workers or all_cores(),
             fork=can_fork(),
+            rules=rules,
         ) as supply,
         progress,  # begun last: a bar has a thread, of which a forked worker would have the locks
     ):

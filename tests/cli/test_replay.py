@@ -246,7 +246,6 @@ def test_a_store_that_fails_half_way_keeps_what_was_committed(replay, put, mails
     for n in range(6):
         put(n)
     monkeypatch.setattr(replaying, "BATCH_MAILS", 2)
-    monkeypatch.setattr(replaying, "JOINED", 1)
     real = bulk.commit
     batches = []
 
@@ -320,7 +319,7 @@ def test_batches_are_bounded_in_number_and_size(put, mails, url, monkeypatch):
     given = [PassedOver("x"), *items, skipped]
     with replaying.supplied(given, tally, skipped=told.append) as supply, Store.open(url) as store:
         replaying.replay(store, supply, tally, seen=print)
-    assert sizes == [[1, 1, 1, 1, 4999], [9000, 1]]  # two batches are committed together
+    assert sizes == [[1, 1, 1], [1, 4999], [9000], [1]]
     assert (tally.passed_over, tally.skipped, tally.failed, told) == (1, 1, 0, [skipped])
 
 
@@ -341,7 +340,7 @@ def start(*args, program=("-m", "dsn_processor"), **kwargs):
     return subprocess.Popen(command, stdout=subprocess.PIPE, **kwargs)
 
 
-#: Comes to rest before the third commit.
+#: Comes to rest before the third batch is stored.
 RESTING = """
 import signal, sys
 from dsn_processor import bulk
@@ -365,13 +364,13 @@ def test_ctrl_c_keeps_what_was_committed_and_says_so(many, url, cli, replay):
         out, err = ran.communicate(timeout=60)
     told = json.loads(out)
     assert ran.returncode == 130
-    assert (told["interrupted"], told["mails"]) == (True, 1024)
+    assert (told["interrupted"], told["mails"]) == (True, 512)
     assert (
-        err == b"dsn-processor: interrupted; the 1,024 mails counted are kept, and the same command goes on\n"
+        err == b"dsn-processor: interrupted; the 512 mails counted are kept, and the same command goes on\n"
     )
-    assert stats(cli, url)["mails"] == 1024
+    assert stats(cli, url)["mails"] == 512
     rest = summary(replay(many, "--json"))
-    assert (rest["mails"], rest["duplicates"], rest["new"]) == (4000, 1024, 2976)
+    assert (rest["mails"], rest["duplicates"], rest["new"]) == (4000, 512, 3488)
     assert stats(cli, url)["events"]["total"] == 4000
 
 
@@ -380,7 +379,7 @@ def test_killed_it_goes_on_where_it_was(many, url, cli, replay):
         assert b"resting\n" in ran.stderr  # behind lines of progress, where the machine is slow
         ran.kill()
     rest = summary(replay(many, "--json"))
-    assert (rest["duplicates"], rest["new"]) == (1024, 2976)
+    assert (rest["duplicates"], rest["new"]) == (512, 3488)
     assert stats(cli, url)["events"]["total"] == 4000
 
 
