@@ -1,15 +1,14 @@
 """JSON lines to standard output, whatever the mails hold."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, BinaryIO
 
 from dsn_processor.patterns import pattern
 
 _CHUNK = 2**16
 _FEW = 50  # lines that the stock encoder writes: to load a quicker one takes longer than they do
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _SURROGATE = pattern("[\ud800-\udfff]")
 
 
@@ -53,10 +52,18 @@ def print_json_lines(values: Iterable[dict[str, Any]]) -> None:
 
 
 def json_line(value: dict[str, Any]) -> bytes:
+    encode = _encoder()
     try:
-        return _encode(value).encode() + b"\n"
+        return encode(value).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate is no text: nothing that reads UTF-8 takes it
-        return _encode(_whole(value)).encode() + b"\n"
+        return encode(_whole(value)).encode() + b"\n"
+
+
+@cache
+def _encoder() -> Callable[[Any], str]:
+    import json
+
+    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def _quick() -> Callable[[dict[str, Any]], bytes]:
