@@ -16,7 +16,6 @@ from dsn_processor import __version__
 from dsn_processor.cli import probes
 from dsn_processor.cli.config import file_problems
 from dsn_processor.errors import ConfigurationError, SettingsError, StoreError
-from dsn_processor.listening import listen_address
 from dsn_processor.policy.modes import lines_of, mode_of
 from dsn_processor.policy.options import SOURCES
 from dsn_processor.record import checkup
@@ -273,12 +272,7 @@ def check_descriptors(patient: Patient) -> Iterator[Finding]:
 
 def check_ports(patient: Patient) -> Iterator[Finding]:
     """Addresses to listen on: free, or held by our own server."""
-    settings = patient.settings
-    wanted = [("smtp", listen_address(text)) for text in settings.smtp.listen]
-    wanted += [("lmtp", listen_address(text)) for text in settings.lmtp.listen]
-    if web := settings.web.address():
-        wanted.append(("web", web))
-    for name, address in wanted:
+    for name, address in patient.settings.addresses:
         error = probes.taken(address)
         if error is None:
             if patient.server:

@@ -19,7 +19,7 @@ from dsn_processor.intake.mailbox.accounts import Accounts
 from dsn_processor.intake.mailbox.keeping import StoreKeeping
 from dsn_processor.intake.smtp.listener import Listener
 from dsn_processor.intake.taking import Refusal
-from dsn_processor.listening import cannot_listen, listen_address, open_tcp
+from dsn_processor.listening import cannot_listen, open_tcp
 from dsn_processor.pipeline import Accepted
 from dsn_processor.policy.modes import lines_of
 from dsn_processor.reading import Rules
@@ -123,12 +123,7 @@ class Server:
 
     def _try_addresses(self, handed: Collection[str]) -> None:
         """See that addresses can be had before a database is made that nobody wants then."""
-        settings = self._settings
-        wanted = [("smtp", listen_address(text)) for text in settings.smtp.listen]
-        wanted += [("lmtp", listen_address(text)) for text in settings.lmtp.listen]
-        if web := settings.web.address():
-            wanted.append(("web", web))
-        for name, address in wanted:
+        for name, address in self._settings.addresses:
             if name in handed or address.path:
                 continue
             try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.intake.mailbox.options import AccountOptions, ImapOptions, PopOptions
 from dsn_processor.intake.smtp.options import LmtpOptions, SmtpOptions, check_together
+from dsn_processor.listening import ListenAddress, listen_address
 from dsn_processor.logs import LogOptions
 from dsn_processor.notify.options import WebhookOptions
 from dsn_processor.notify.people.options import NotifyOptions
@@ -53,6 +54,14 @@ class Settings:
     def ruling(self) -> Ruling:
         """By what addresses are judged."""
         return Ruling(self.policy, bool(self.correlation.keys))
+
+    @property
+    def addresses(self) -> list[tuple[str, ListenAddress]]:
+        """The addresses to listen on, each with what is spoken there: smtp, lmtp or web."""
+        doors = (("smtp", self.smtp.listen), ("lmtp", self.lmtp.listen))
+        found = [(name, listen_address(text)) for name, texts in doors for text in texts]
+        web = self.web.address()
+        return [*found, ("web", web)] if web else found
 
     @property
     def accounts(self) -> tuple[ImapOptions | PopOptions, ...]:

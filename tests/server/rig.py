@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+from dsn_processor import pipeline
 from dsn_processor.facts import Envelope, InboundMessage
 from dsn_processor.server.keeper import Keeper
 from dsn_processor.server.options import ProcessingOptions
@@ -11,6 +12,17 @@ from dsn_processor.server.processing import Processing
 from dsn_processor.server.writer import Writer
 
 PATIENCE = 240  # seconds: beside others, a second of CPU takes many
+
+
+def keeping_fails(monkeypatch, faults):
+    """What was read cannot be kept, for each of these in turn."""
+
+    def finish(store, done, correlation):
+        if faults:
+            raise faults.pop()
+        return pipeline.finish(store, done, correlation)
+
+    monkeypatch.setattr("dsn_processor.server.writer.finish", finish)
 
 
 class Rig:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from server.rig import PATIENCE, Rig, held, path_of, run
+from server.rig import PATIENCE, Rig, held, keeping_fails, path_of, run
 
 from dsn_processor.errors import StoreBusyError, StoreError, StoreFullError, StoreMovedError
 from dsn_processor.facts import InboundMessage
@@ -69,16 +69,8 @@ def test_a_file_that_is_moved_away_is_not_made_anew(url, mails, tmp_path, monkey
 
 
 def test_answers_wait_for_the_store_to_heal(url, mails, monkeypatch):
-    from dsn_processor import pipeline
-
-    real, faults = pipeline.finish, [StoreFullError("no room"), StoreFullError("no room")]
-
-    def finish(store, done, correlation):
-        if faults:
-            raise faults.pop()
-        return real(store, done, correlation)
-
-    monkeypatch.setattr("dsn_processor.server.writer.finish", finish)
+    faults = [StoreFullError("no room"), StoreFullError("no room")]
+    keeping_fails(monkeypatch, faults)
 
     async def steps():
         async with Rig(url) as rig:

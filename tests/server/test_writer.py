@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from server.rig import PATIENCE, Rig, run
+from server.rig import PATIENCE, Rig, keeping_fails, run
 
 from dsn_processor import bulk
 from dsn_processor.errors import StoreError
@@ -268,16 +268,7 @@ def test_a_fault_of_ours_with_an_answer_is_another_attempt(url, mails, monkeypat
 
 
 def test_answers_that_cannot_be_kept_for_a_fault_of_ours_are_asked_for_again(url, mails, monkeypatch):
-    from dsn_processor import pipeline
-
-    real, faults = pipeline.finish, [ValueError("a fault of ours")]
-
-    def finish(store, done, correlation):
-        if faults:
-            raise faults.pop()
-        return real(store, done, correlation)
-
-    monkeypatch.setattr("dsn_processor.server.writer.finish", finish)
+    keeping_fails(monkeypatch, [ValueError("a fault of ours")])
 
     async def steps():
         async with Rig(url) as rig:
