@@ -47,7 +47,8 @@ _ABOUT_RECIPIENT = frozenset(
 
 
 # An enum is slow to look into.
-_HARD, _SOFT, _DELAYED, _RATE_LIMITED = BounceType.HARD, BounceType.SOFT, Action.DELAYED, Reason.RATE_LIMITED
+_HARD, _SOFT, _DELAYED = BounceType.HARD, BounceType.SOFT, Action.DELAYED
+_RATE_LIMITED, _DOMAIN_NOT_FOUND = Reason.RATE_LIMITED, Reason.DOMAIN_NOT_FOUND
 _new = tuple.__new__  # past the constructor of a named tuple, which takes twice as long
 
 
@@ -178,12 +179,12 @@ class Case:
         if bounce_type is None:
             soft = self.transient and (usual is _HARD or reason is _RATE_LIMITED)
             bounce_type = _SOFT if soft else usual
-        if bounce_type is _HARD and confidence > DISAGREEMENT_LIMIT and self.is_doubtful():
+        if bounce_type is _HARD and confidence > DISAGREEMENT_LIMIT and self._is_doubtful(reason):
             confidence = DISAGREEMENT_LIMIT
         return _new(Candidate, (step, rule_id, reason, bounce_type, scope, round(confidence, 2), evidence))
 
-    def is_doubtful(self) -> bool:
-        """Something in the evidence speaks against a dead address."""
+    def _is_doubtful(self, reason: Reason) -> bool:
+        """Something in the evidence speaks against a dead address, or a dead domain."""
         recipient = self.recipient
         return (
             _classes_disagree(recipient)
@@ -191,6 +192,8 @@ class Case:
             or _about_member(recipient)
             or recipient.reply_code in _ABOUT_LOGIN
             or _about_sender(self.diagnostic[:LIMIT])
+            # Refused by policy: it may be the domain of a link, of a greeting or of the sender that is missing.
+            or (reason is _DOMAIN_NOT_FOUND and (recipient.status or "")[1:3] == ".7")
         )
 
     def by_rule(self, step: str, rule: Rule, source: str) -> Candidate:

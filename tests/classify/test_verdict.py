@@ -207,6 +207,20 @@ def test_words_about_us_make_a_dead_address_doubtful(told, sure):
     assert (verdict.bounce_type is BounceType.HARD and verdict.confidence >= 0.9) is sure
 
 
+@pytest.mark.parametrize(
+    ("told", "sure"),
+    [
+        ("550 5.1.2 Recipient domain does not exist", True),
+        ("550 5.7.1 Your host does not exist in our list of partners", False),
+        ("554 5.7.1 Message rejected: URL domain does not exist", False),
+    ],
+)
+def test_a_domain_that_policy_misses_may_be_any(told, sure):
+    verdict = judge(report(diagnostic_code=told, status=told[4:9], reply_code=int(told[:3])))
+    assert (verdict.bounce_type, verdict.reason) == ("hard", "domain_not_found")
+    assert (verdict.confidence >= 0.9) is sure
+
+
 def test_without_an_address_no_reply_is_about_somebody_else():
     verdict = judge(RecipientReport(address="", diagnostic_code="550 5.1.1 <bob@example.net>: User unknown"))
     assert verdict.confidence >= 0.9
