@@ -73,7 +73,9 @@ class RecipientEvent(Table, table=True):
     __tablename__ = "recipient_event"
     __table_args__ = (
         Index(None, "kind", "bounce_type", "reason"),
-        Index(None, "mailed_address", sqlite_where=text("mailed_address IS NOT NULL")),
+        # By time, too: of an address with very many events only the newest are read.
+        Index(None, "canonical", "occurred_at"),
+        Index(None, "mailed_address", "occurred_at", sqlite_where=text("mailed_address IS NOT NULL")),
         {"sqlite_autoincrement": True},
     )
 
@@ -83,7 +85,7 @@ class RecipientEvent(Table, table=True):
     kind: str = Field(max_length=16)
     occurred_at: datetime = Field(sa_type=UtcDateTime, index=True)
     address: str = Field(sa_type=SafeText)
-    canonical: str = Field(sa_type=SafeText, index=True)
+    canonical: str = Field(sa_type=SafeText)
     domain: str = Field(sa_type=SafeText, index=True)
     original: str | None = Field(default=None, sa_type=SafeText)
     action: str | None = Field(default=None, max_length=16)

@@ -19,7 +19,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0007');
+INSERT INTO "alembic_version" VALUES('0008');
 CREATE TABLE alert (
 	name TEXT NOT NULL, 
 	kind VARCHAR(16) NOT NULL, 
@@ -269,7 +269,6 @@ CREATE TABLE webhook (
 	CONSTRAINT fk_webhook_endpoint_id_endpoint FOREIGN KEY(endpoint_id) REFERENCES endpoint (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_message_state ON message (state);
-CREATE INDEX ix_recipient_event_canonical ON recipient_event (canonical);
 CREATE INDEX ix_recipient_event_domain ON recipient_event (domain);
 CREATE INDEX ix_recipient_event_kind_bounce_type_reason ON recipient_event (kind, bounce_type, reason);
 CREATE INDEX ix_recipient_event_message_id ON recipient_event (message_id);
@@ -278,7 +277,6 @@ CREATE INDEX ix_recipient_event_reason ON recipient_event (reason);
 CREATE INDEX ix_report_kind ON report (kind);
 CREATE UNIQUE INDEX ix_sent_mail_reference_address_id ON sent_mail (reference, address_id);
 CREATE INDEX ix_sent_mail_address_id ON sent_mail (address_id);
-CREATE INDEX ix_recipient_event_mailed_address ON recipient_event (mailed_address) WHERE mailed_address IS NOT NULL;
 CREATE INDEX ix_suppression_domain_hour ON suppression (domain, hour) WHERE guarded AND NOT proposed;
 CREATE INDEX ix_suppression_remote_mta_hour ON suppression (remote_mta, hour) WHERE guarded AND NOT proposed;
 CREATE INDEX ix_manual_act_address ON manual_act (address);
@@ -288,3 +286,5 @@ CREATE INDEX ix_webhook_endpoint_id_next_at_id ON webhook (endpoint_id, next_at,
 CREATE INDEX ix_webhook_endpoint_id_address_id ON webhook (endpoint_id, address, id) WHERE state = 'pending';
 CREATE INDEX ix_webhook_attempted_at ON webhook (attempted_at) WHERE state != 'pending';
 CREATE INDEX ix_alert_raised_at ON alert (raised_at);
+CREATE INDEX ix_recipient_event_canonical_occurred_at ON recipient_event (canonical, occurred_at);
+CREATE INDEX ix_recipient_event_mailed_address_occurred_at ON recipient_event (mailed_address, occurred_at) WHERE mailed_address IS NOT NULL;

@@ -13,6 +13,7 @@ from dsn_processor.facts import Envelope, InboundMessage, Send
 from dsn_processor.policy.modes import Ruling
 from dsn_processor.policy.options import PolicyOptions
 from dsn_processor.reclassify import reclassify
+from dsn_processor.record import standing
 from dsn_processor.record.checking import SuppressionFilter
 from dsn_processor.record.standing import By
 from dsn_processor.record.store import Store
@@ -92,9 +93,9 @@ def test_old_reports_act_at_their_own_time_clamped_to_receipt(store, mail):
 def test_a_suppression_ends_by_itself(store, mail):
     take(store, [full(mail, number) for number in range(5)], now=NOW)
     at = datetime(2026, 11, 20, 2, 40, 30, tzinfo=UTC)
-    for seconds, standing in ((86_399, Standing.ACTIVE), (86_400, Standing.EXPIRED)):
+    for seconds, expected in ((86_399, Standing.ACTIVE), (86_400, Standing.EXPIRED)):
         now = at + timedelta(seconds=seconds)
-        assert [one.standing for one in listed(store, now)] == [standing]
+        assert [one.standing for one in listed(store, now)] == [expected]
         assert bool(store.addresses.check(["bob@example.net"], now)) == (standing is Standing.ACTIVE)
 
 
@@ -293,6 +294,26 @@ def test_an_address_with_many_events_is_folded_from_the_newest(store, mail, monk
     take(store, [full(mail, n, date=f"Fri, 20 Nov 2026 02:{n:02}:30 +0000") for n in range(10)], now=NOW)
     state = store.addresses.show("bob@example.net", NOW).state
     assert (state["capped"], state["strikes"]) == (True, 3.0)
+
+
+def test_of_an_address_with_many_events_no_more_than_the_newest_are_read(store, mail, monkeypatch):
+    monkeypatch.setattr("dsn_processor.record.standing._NEWEST", 3)
+    dates = [f"Fri, 20 Nov 2026 02:{n:02}:30 +0000" for n in range(12)]
+    take(store, [full(mail, n, date=date) for n, date in enumerate(dates[2:], 2)], now=NOW)
+    found = []
+    happened = standing._happened
+    monkeypatch.setattr(standing, "_happened", lambda *given: found.append(happened(*given)) or found[-1])
+    for number in (0, 1):  # older than those that count
+        take(store, [full(mail, number, date=dates[number])], now=NOW)
+    take(store, [mail(12, date="Fri, 20 Nov 2026 02:12:30 +0000")], now=NOW)
+    read = [sorted(row[2][14:16] for row in rows["bob@example.net"]) for rows in found]
+    assert read == [["08", "09", "10", "11"]] * 2 + [["09", "10", "11", "12"]]
+    assert [one.address for one in listed(store)] == ["bob@example.net"]
+    kept = rows(store)
+    say(store, "UPDATE address_state SET capped = 0 RETURNING address")
+    with store.transaction():
+        store.addresses.rebuild(By())
+    assert rows(store) == kept
 
 
 def test_what_comes_again_by_an_open_way_counts(store, mail):
