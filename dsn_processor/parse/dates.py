@@ -1,7 +1,9 @@
 """Dates of mail (RFC 5322 section 3.3) to ISO 8601, without the quadratic and raising paths of the stock parser."""
 
+import re
 from functools import lru_cache
 
+from dsn_processor.parse.fields import unfold
 from dsn_processor.patterns import pattern
 
 _MONTHS = {
@@ -13,10 +15,10 @@ _MONTHS = {
 _DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ZONES = {"EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420,
           "CET": 60, "MET": 60, "CEST": 120, "MEST": 120, "BST": 60, "EET": 120, "EEST": 180, "MSK": 180, "JST": 540}  # fmt: skip
-# What nearly all write, in ranges that need no further look but at the day.
-_USUAL = pattern(
-    r"(?:[A-Za-z]{3}, {1,2})?((?:0?[1-9]|[12]\d|3[01]) [A-Z][a-z]{2} [12]\d{3}) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d) ([+-](?:0\d|1[0-4])[0-5]\d|GMT)(?: \([A-Za-z]{1,5}\))?\Z"
-)
+# What nearly all write: a day and a zone, which many dates share and which are looked at apart, around the time of day.
+_USUAL = pattern(r"([^:]+) ([0-2]\d:[0-5]\d:[0-5]\d) (.+)", re.DOTALL)
+_USUAL_DAY = pattern(r"(?:[A-Za-z]{3}, {1,2})?(0?[1-9]|[12]\d|3[01]) ([A-Z][a-z]{2}) ([12]\d{3})\Z")
+_USUAL_ZONE = pattern(r"([+-](?:0\d|1[0-4])[0-5]\d|GMT)(?: \([A-Za-z]{1,5}\))?\Z")
 _DATE = pattern(
     r"(\d{1,2})[ \t-]{1,5}([A-Za-z]{3})[A-Za-z.]{0,9}[ \t-]{1,5}(\d{4}|\d{2})[ \t,]{1,5}(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?"
     r"(?:[ \t]{0,5}([+-])(\d{2}):?(\d{2})|[ \t]{1,5}([A-Z]{1,5})\b)?"
@@ -31,15 +33,14 @@ _ISO = pattern(
 
 
 def iso_date(text: str | None) -> str | None:
-    """``Sat, 21 Nov 2026 02:40:30 +0100`` -> ``2026-11-21T02:40:30+01:00``; None if no date can be read."""
+    """``Sat, 21 Nov 2026 02:40:30 +0100`` -> ``2026-11-21T02:40:30+01:00``; None if no date can be read. It may be folded."""
     if not text:
         return None
-    if len(text) > 200:
-        text = text[:200]
     if match := _USUAL.match(text):
         day, clock, zone = match.groups()
-        if iso := _usual_day(day):
-            return f"{iso}T{clock}{_usual_zone(zone)}"
+        if clock < "24" and (date := _usual_day(day)) and (offset := _usual_zone(zone)):
+            return f"{date}T{clock}{offset}"
+    text = unfold(text)[:200]
     try:
         if match := _DATE.search(text):
             day, month, year, hour, minute, second, sign, zone_h, zone_m, zone = match.groups()
@@ -61,8 +62,10 @@ def iso_date(text: str | None) -> str | None:
 
 @lru_cache(maxsize=256)
 def _usual_day(text: str) -> str | None:
-    """``1 Nov 2026`` -> ``2026-11-01``; None where there is no such day."""
-    day, name, year = text.split(" ")
+    """``Sun, 1 Nov 2026`` -> ``2026-11-01``; None where it is written otherwise, or there is no such day."""
+    if not (match := _USUAL_DAY.match(text)):
+        return None
+    day, name, year = match.groups()
     month = _MONTHS.get(name.lower())
     if month is None or int(day) > _days(month, int(year)):
         return None
@@ -70,9 +73,12 @@ def _usual_day(text: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _usual_zone(text: str) -> str:
-    """``+0100`` -> ``+01:00``."""
-    return "+00:00" if text in {"GMT", "-0000"} else f"{text[:3]}:{text[3:]}"
+def _usual_zone(text: str) -> str | None:
+    """``+0100 (CET)`` -> ``+01:00``; None where it is written otherwise."""
+    if not (match := _USUAL_ZONE.match(text)):
+        return None
+    zone = match[1]
+    return "+00:00" if zone in {"GMT", "-0000"} else f"{zone[:3]}:{zone[3:]}"
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:

@@ -52,6 +52,7 @@ _HEADER_START = pattern(
     re.MULTILINE | re.IGNORECASE,
 )
 _MSG_ID = pattern(r"<([^<>\s]{1,998})>")
+_USUAL_ID = pattern(r"<([!-;=?-~]{1,998})>")  # in ASCII, which the engine looks up in half the time
 # The fields that identify a message: of the many in a header, no others are looked at.
 _IDENTIFYING = pattern(
     r"\n(?=[MmFfTtSsDdRr])(?i:(message-id|from|to|subject|date|return-path)[ \t]*:[ \t]*)(.*(?:\n[ \t].*)*)",
@@ -60,9 +61,12 @@ _IDENTIFYING = pattern(
 
 
 def message_id(value: str | None) -> str | None:
-    """The msg-id without its angle brackets, which are not part of it (RFC 5322 section 3.6.4)."""
+    """The msg-id without its angle brackets, which are not part of it (RFC 5322 section 3.6.4). It may be folded."""
     if not value:
         return None
+    if usual := _USUAL_ID.match(value):
+        return usual[1]
+    value = unfold(value)
     match = _MSG_ID.search(value)
     return match[1] if match else value.strip("<> \t") or None
 
@@ -80,14 +84,12 @@ def _returned(block: str) -> ReturnedMessage | None:
     first = {name.lower(): value for name, value in reversed(found)}
     get = first.get
     sender = get("return-path")
-    date = get("date")
-    number = get("message-id")
     return ReturnedMessage(
-        message_id(unfold(number)) if number else None,
+        message_id(get("message-id")),
         _text(get("from")),
         _text(get("to")),
         _text(get("subject")),
-        iso_date(unfold(date)) if date else None,
+        iso_date(get("date")),
         None if sender is None else unfold(sender).strip("<> "),
     )
 
