@@ -162,6 +162,16 @@ def test_a_full_disk(program, put):
     assert (ran.returncode, ran.stderr) == (1, b"dsn-processor: [Errno 28] No space left on device\n")
 
 
+@pytest.mark.parametrize(("command", "ended"), [("parse", b""), ("explain", b""), ("rules", b"taken down\n")])
+def test_a_command_that_only_reads_ends_at_once(put, command, ended):
+    program = "import atexit, os; atexit.register(os.write, 2, b'taken down\\n'); from dsn_processor.__main__ import start; start()"
+    words = {"rules": ["list", "quota"]}.get(command, [str(put())])
+    ran = subprocess.run(
+        [sys.executable, "-c", program, command, *words], capture_output=True, timeout=120, check=False
+    )
+    assert (ran.returncode, ran.stderr, ran.stdout[-1:]) == (0, ended, b"\n")
+
+
 @pytest.mark.parametrize("args", [["parse", "-"], ["replay", "-"], ["stats"]])
 def test_closed_standard_output(program, tmp_path, args):
     ran = program(*args, stdin=b"Subject: x\n\n", shell=">&-", cwd=tmp_path)
