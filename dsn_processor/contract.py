@@ -10,13 +10,13 @@ from dsn_processor.facts import (
     InboundMessage,
     Reading,
     RecipientReport,
+    ReturnedMessage,
     Verdict,
 )
 from dsn_processor.terms import Action, Kind
 
 _TRUNCATED = Defect("message_truncated", "the mail is over the size limit: only its head was read")
 _UNJUDGED = (None, None, None, None, None, (), None, ())  # as a Verdict, of nothing
-_RETURNED = ("message_id", "from", "to", "subject", "date", "envelope_sender")
 
 
 def describe_mail(message: InboundMessage, reading: Reading, *, mappings: bool = False) -> dict[str, Any]:
@@ -79,9 +79,21 @@ def _mail(message: InboundMessage, reading: Reading) -> dict[str, Any]:
         "original_envelope_id": original_envelope_id,
         "arrival_date": arrival_date,
         "recipients": list(map(describe_recipient, recipients, verdicts)),
-        "returned_message": None if returned is None else dict(zip(_RETURNED, returned, strict=True)),
+        "returned_message": None if returned is None else _returned(returned),
         "feedback": None if feedback is None else _feedback(feedback),
-        "defects": [{"code": defect.code, "detail": defect.detail} for defect in defects],
+        "defects": [{"code": code, "detail": detail} for code, detail in defects] if defects else [],
+    }
+
+
+def _returned(returned: ReturnedMessage) -> dict[str, Any]:
+    message_id, from_, to, subject, date, envelope_sender = returned
+    return {
+        "message_id": message_id,
+        "from": from_,
+        "to": to,
+        "subject": subject,
+        "date": date,
+        "envelope_sender": envelope_sender,
     }
 
 
