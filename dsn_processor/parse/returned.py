@@ -21,13 +21,16 @@ RETURNED_TYPES = frozenset(
     }
 )
 
-# Lines that part a notice from the message quoted below it, in lower case. What they begin with is asked for first: few
-# lines begin so. Rows of signs are taken whole, since a search would try every length of them with all that may follow.
+# Lines that part a notice from the message quoted below it, in lower case. What they begin with is asked for first, their
+# first two characters before their words: few lines begin so. Rows of signs are taken whole, since a search would try
+# every length of them with all that may follow, and not tried at all with the words of Sendmail's.
 _SEPARATOR = pattern(
-    r"\n[ \t>]*+(?=[-*=tyacorumbh])(?=--|\*\*\*|===|the [orumhft]|your [orum]|a copy of |copy of |o(?:riginal |ld )"
-    r"|re(?:turned |jected |ceived:|turn-path:)|undelivered |message header|below this line |header)(?:"
-    r"-{2,}+[ ]?(?:this is a copy of (?:the|your) (?:original )?message|the (?:header|body) of the original message|"
-    r"below this line is a copy of the message|.{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
+    r"\n[ \t>]*+(?=[-*=tyacorumbh][-*=ho rlen])(?=--|\*\*\*|===|the (?:[orut]|me|he|fi)"
+    r"|your (?:[oru]|m\w+ [rbfs])|a copy of |copy of |o(?:riginal |ld )"
+    r"|re(?:turned |jected |ceived:|turn-path:)|undelivered |message header|below this line |header)(?:-{2,}+[ ]?"
+    r"(?!(?:transcript of session follows|the following addresses had (?:permanent fatal|transient non-fatal) errors) -++\n)"
+    r"(?:this is a copy of (?:the|your) (?:original )?message|below this line is a copy of the message|"
+    r".{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
     r"unsent message|enclosed is|message header|forwarded message|included is|undelivered message|"
     r".{0,30}message text follows|.{0,30}message follows|transcript of message|.{0,30}ursprüngliche|.{0,30}rejected message|"
     r".{0,30}header.{0,10}follow|.{0,20}text of (?:your|the) message).{0,200}"

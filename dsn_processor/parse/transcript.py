@@ -17,8 +17,8 @@ _TURNED = pattern(
 )
 # ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
 _AFTERWARDS = pattern(
-    r"^[ \t]*<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*$",
-    re.IGNORECASE | re.MULTILINE,
+    r"\n[ \t]*+<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*",
+    re.IGNORECASE,
 )
 _AFTERWARDS_SAYS = ("no valid recipients", "need rcpt", "no recipients", "bad sequence")
 _SAID = pattern(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
@@ -31,7 +31,7 @@ def without_translation(words: str) -> str:
     """The words without Sendmail's translation of a reply that has words of its own, and without what came of it."""
     if "<<<" not in words:
         return words
-    kept = _AFTERWARDS.sub("", words) if _may_go_on(words) else words
+    kept = _AFTERWARDS.sub("\n", "\n" + words)[1:] if _may_go_on(words) else words
     if not HEARD.search(kept):
         return kept if "<<<" in kept else words
     return _TURNED.sub("", kept)
