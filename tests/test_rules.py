@@ -21,12 +21,23 @@ def test_nothing_is_wrong_with_any_row():
 def test_the_compiled_tables_are_fresh():
     assert Path(rules.COMPILED).read_text(encoding="utf-8") == compiler.render(), "stale: run `make rules`"
     sources = rules.read_files()
-    assert rules.read_compiled(rules.digest(sources)) == rules.parse_tables(sources)
+    assert in_full(rules.read_compiled(rules.digest(sources))) == rules.parse_tables(sources)
+
+
+def test_compiled_rules_are_a_sequence():
+    made = rules.load().rules
+    every = tuple(made)
+    assert len(made) == len(every) > 2000
+    assert (made[7], made[-1], tuple(made[5:9])) == (every[7], every[-1], every[5:9])
+
+
+def in_full(tables):
+    return tables._replace(rules=tuple(tables.rules))
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"digest": "of another time"}'])
 def test_missing_broken_or_stale_compiled_tables_are_not_used(content, tmp_path, monkeypatch):
-    compiled = tmp_path / "compiled.json"
+    compiled = tmp_path / "compiled.jsonl"
     monkeypatch.setattr(rules, "COMPILED", str(compiled))
     if content is not None:
         compiled.write_text(content)

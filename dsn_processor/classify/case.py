@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
-from dsn_processor.classify.rules import ANYBODY, VAGUE, CodeMeaning, Rule, weight
+from dsn_processor.classify.rules import ANYBODY, CONDITIONS, UNCONDITIONAL, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.patterns import holds, pattern
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
@@ -92,7 +92,7 @@ class Case:
         found = self._applying(scan)
         if not by_code:
             return found
-        also = [rule for rank in by_code if self._applies(rule := self.book.rules[rank], scan.providers)]
+        also = [rule for rank in by_code if self._applies(rule := self.book.rule[rank], scan.providers)]
         return sorted([*found, *also], key=weight) if also else found
 
     def _in_explanation(self) -> Sequence[Rule]:
@@ -117,13 +117,13 @@ class Case:
         book, early = self.book, self.recipient.smtp_command in _BEFORE_RCPT
         if scan.rules is not None and not early:
             return scan.rules
-        asks, rules = book.asks_more, book.rules
         return book.strongest(
             tuple(
                 [
                     hit
                     for hit in scan.hits
-                    if not (early or asks[hit.rank]) or self._applies(rules[hit.rank], scan.providers)
+                    if ((rule := book.rule[hit.rank])[CONDITIONS] == UNCONDITIONAL and not early)
+                    or self._applies(rule, scan.providers)
                 ]
             )
         )
@@ -145,9 +145,9 @@ class Case:
 
     def names_causes(self) -> bool:
         """The report's own text holds phrases, whether or not they were believed."""
-        rules = self.book.rules
+        rule = self.book.rule
         hits = self.book.scan_line(self.line("text")).hits
-        return any(rules[hit.rank].strength < VAGUE and rules[hit.rank].origin == ANYBODY for hit in hits)
+        return any(rule[hit.rank].strength < VAGUE and rule[hit.rank].origin == ANYBODY for hit in hits)
 
     def is_too_early(self, reason: Reason) -> bool:
         """``reason`` is about a recipient, and none was named yet."""

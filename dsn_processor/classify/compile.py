@@ -2,6 +2,7 @@
 
 JSON rather than a Python module: it is read as fast where no bytecode can be cached (a read-only installation,
 PYTHONDONTWRITEBYTECODE), and it is data. It carries the digest of the TOML bytes; ``rules.load`` ignores it once they differ.
+The first line holds what each start needs, the others a rule each, read when its words are found.
 """
 
 import json
@@ -13,7 +14,6 @@ from dsn_processor.classify.rules import (
     COMPILED,
     SELDOM,
     Rule,
-    Tables,
     digest,
     parse_tables,
     read_files,
@@ -22,24 +22,15 @@ from dsn_processor.errors import RulesError
 
 
 def render() -> str:
-    """The compiled file's text for the tables as they are now, one row a line. Raises RulesError."""
+    """The compiled file's text for the tables as they are now. Raises RulesError."""
     sources = read_files()
-    tables = parse_tables(sources)
-    return f'{{"digest": "{digest(sources)}",\n{_rows(tables)}}}\n'
+    tables = parse_tables(sources)._asdict()
+    rows = [_sparse(rule) for rule in tables.pop("rules")]
+    return "".join(f"{_json(row)}\n" for row in ({"digest": digest(sources), **tables}, *rows))
 
 
-def _rows(tables: Tables) -> str:
-    parts = []
-    for name, rows in tables._asdict().items():
-        if isinstance(rows, bool):
-            continue
-        if isinstance(rows, dict):
-            lines = [f"{json.dumps(key)}: {json.dumps(row)}" for key, row in rows.items()]
-            parts.append(f'"{name}": {{\n{_joined(lines)}\n}}')
-        else:
-            plain = [_sparse(row) if isinstance(row, Rule) else row for row in rows]
-            parts.append(f'"{name}": [\n{_joined([json.dumps(row, ensure_ascii=False) for row in plain])}\n]')
-    return ",\n".join(parts)
+def _json(row: Any) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
 
 def _sparse(rule: Rule) -> list[Any]:
@@ -47,10 +38,6 @@ def _sparse(rule: Rule) -> list[Any]:
     row: list[Any] = [getattr(rule, name) for name in ALWAYS]
     seldom = {name: getattr(rule, name) for name in SELDOM if getattr(rule, name)}
     return [*row, seldom] if seldom else row
-
-
-def _joined(lines: list[str]) -> str:
-    return ",\n".join(lines)
 
 
 def main() -> int:
@@ -62,7 +49,7 @@ def main() -> int:
         return 1
     with open(COMPILED, "w", encoding="utf-8") as file:  # noqa: PTH123  a plain path, as the tables' are
         file.write(text)
-    sys.stdout.write("wrote compiled.json\n")
+    sys.stdout.write("wrote compiled.jsonl\n")
     return 0
 
 

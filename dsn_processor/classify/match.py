@@ -1,15 +1,25 @@
 """Find the rules whose words stand in a text: one pass of an Aho-Corasick automaton for all rows together."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import ahocorasick
 
 from dsn_processor.classify.block import BlockLists
 from dsn_processor.classify.guess import Guesses
-from dsn_processor.classify.rules import ANYBODY, Guess, Provider, Rule, Tables, load, weight
+from dsn_processor.classify.rules import (
+    ANYBODY,
+    CONDITIONS,
+    UNCONDITIONAL,
+    Guess,
+    Provider,
+    Rule,
+    Tables,
+    index_of,
+    load,
+    weight,
+)
 from dsn_processor.patterns import pattern
 
 #: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
@@ -64,11 +74,6 @@ def _without_addresses(text: str) -> str:
     return "@".join([*folded, before])
 
 
-def _asks_more(rule: Rule) -> bool:
-    """A rule asks for more than its words."""
-    return bool(rule.provider or rule.status or rule.reply_code or rule.command or rule.action)
-
-
 class Hit(NamedTuple):
     """A rule whose words stand in a text, and where its longest fragment does. ``rank`` indexes ``RuleBook.rules``."""
 
@@ -90,59 +95,52 @@ class Scan(NamedTuple):
 NOTHING = Scan((), frozenset(), ())
 
 
-#: What the automaton yields for a word: its length, whether it begins as words do, the ranks of the rules that it may
-#: decide, and the providers that it names. A plain tuple, since a start makes thousands.
-_Word = tuple[int, bool, list[int], list[str]]
+class _Made(dict[int, Rule]):
+    """Rules by their rank, each made when first asked for."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+
+    def __missing__(self, rank: int) -> Rule:
+        rule = self[rank] = self._rules[rank]
+        return rule
 
 
 class RuleBook:
-    """The tables made searchable. ``rules`` are in order of strength, so that a lower rank wins."""
+    """The tables made searchable. ``rules`` are in order of strength, so that a lower rank wins; ``rule`` has them by rank."""
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.rules = tables.rules if tables.in_order else tuple(sorted(tables.rules, key=weight))
-        #: Of each rule, whether it asks for more than its words.
-        self.asks_more = [_asks_more(rule) for rule in self.rules]
-        self.by_status: dict[str, list[int]] = defaultdict(list)
+        self.rules = tables.rules if tables.found_by else tuple(sorted(tables.rules, key=weight))
+        self.rule: Mapping[int, Rule] = _Made(self.rules)
+        index = tables.found_by or index_of(self.rules)
+        self.by_status = index.status
+        self._ranks = index.plain | index.other
+        self._names: dict[str, list[str]] = {}
+        for provider in tables.providers:
+            for word in provider.words:
+                self._names.setdefault(word, []).append(provider.name)
+        self._plain = _automaton([*index.plain, *filter(str.isascii, self._names)])
         self._suffixes = _suffixes(tables.providers)
-        self._automaton = self._build()
         # Servers say the same to thousands; without addresses it is the same to the letter.
         self._scanned = lru_cache(maxsize=SCANS)(self._scan)
         self._strongest_known = lru_cache(maxsize=SCANS)(self._strongest)
         self.provider_of = lru_cache(maxsize=1024)(self._provider_of)
-        self._block_lists: BlockLists | None = None
         self._guesses = Guesses(tables)
 
     def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
         return RuleBook, (self.tables,)  # another process builds its own automaton
 
-    def _build(self) -> ahocorasick.Automaton:
-        words: dict[str, _Word] = {}
-        for rank, rule in enumerate(self.rules):
-            if fragments := rule.text:
-                text = fragments[0] if len(fragments) == 1 else _anchor(fragments)
-                if (word := words.get(text)) is None:
-                    words[text] = (len(text), text[0] in _IN_WORD, [rank], [])
-                else:
-                    word[2].append(rank)
-            else:
-                for code in rule.status:
-                    self.by_status[code].append(rank)
-        for provider in self.tables.providers:
-            for text in provider.words:
-                words.setdefault(text, (len(text), text[0] in _IN_WORD, [], []))[3].append(provider.name)
-        automaton = ahocorasick.Automaton()
-        for text, word in words.items():
-            automaton.add_word(text, word)
-        automaton.make_automaton()
-        return automaton
+    @cached_property
+    def _other(self) -> ahocorasick.Automaton:
+        """The words that no ASCII text holds: their letters would slow down each step in one."""
+        words = [*self._ranks, *self._names]
+        return _automaton([word for word in words if not word.isascii()])
 
-    @property
+    @cached_property
     def block_lists(self) -> BlockLists:
         """The public blocklists, made searchable when first asked for."""
-        if self._block_lists is None:
-            self._block_lists = BlockLists(self.tables.lists)
-        return self._block_lists
+        return BlockLists(self.tables.lists)
 
     def guess(self, line: str, *, alone: bool = False) -> Guess | None:
         """What a text that is ``spaced`` probably means; None where nothing tells, or where ``alone`` is asked for and
@@ -162,31 +160,32 @@ class RuleBook:
     def _scan(self, text: str) -> Scan:
         hits: list[Hit] = []
         named: list[str] = []
-        rules, hit = self.rules, tuple.__new__
-        for last, (length, begins_word, ranks, names) in self._automaton.iter(text):
-            start = last - length + 1
-            if begins_word and start and text[start - 1] in _IN_WORD:
-                continue
-            named += names
-            for rank in ranks:
-                fragments = rules[rank].text
-                if len(fragments) == 1 or _around(text, fragments, start, last + 1):
-                    hits.append(hit(Hit, (rank, start, last + 1)))
+        rules, ranked, names, hit = self.rule, self._ranks, self._names, tuple.__new__
+        for words in (self._plain,) if text.isascii() else (self._plain, self._other):
+            for last, word in words.iter(text) if words else ():
+                start = last - len(word) + 1
+                if start and text[start - 1] in _IN_WORD and word[0] in _IN_WORD:
+                    continue
+                if word in names:
+                    named += names[word]
+                for rank in ranked.get(word, ()):
+                    fragments = rules[rank].text
+                    if len(fragments) == 1 or _around(text, fragments, start, last + 1):
+                        hits.append(hit(Hit, (rank, start, last + 1)))
         if not hits and not named:
             return NOTHING
         hits.sort()
         found = tuple(hits)
-        asks = self.asks_more
-        plain = True not in [asks[rank] for rank, _, _ in found]
-        return Scan(found, frozenset(named), self._strongest(found) if plain else None)
+        asking = [rank for rank, _, _ in found if rules[rank][CONDITIONS] != UNCONDITIONAL]
+        return Scan(found, frozenset(named), None if asking else self._strongest(found))
 
     def strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
         """The rules of ``hits`` that no longer phrase explains, each once, the strongest first."""
         return self._strongest_known(hits) if len(hits) <= FEW_HITS else self._strongest(hits)
 
     def _strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
-        kept = without_parts(hits, self.rules)
-        return tuple([self.rules[rank] for rank in dict.fromkeys([hit.rank for hit in kept])])
+        kept = without_parts(hits, self.rule)
+        return tuple([self.rule[rank] for rank in dict.fromkeys([hit.rank for hit in kept])])
 
     def _provider_of(self, name: str) -> str | None:
         """The provider that a host or a mail domain belongs to."""
@@ -202,7 +201,7 @@ def default_book() -> RuleBook:
     return RuleBook(load())
 
 
-def without_parts(hits: Sequence[Hit], rules: tuple[Rule, ...]) -> Sequence[Hit]:
+def without_parts(hits: Sequence[Hit], rules: Mapping[int, Rule] | Sequence[Rule]) -> Sequence[Hit]:
     """A longer phrase explains the words inside it: "unknown address error" says less than "unknown address" would.
     A provider's and an operator's rules stand whatever others say.
     """
@@ -220,8 +219,12 @@ def without_parts(hits: Sequence[Hit], rules: tuple[Rule, ...]) -> Sequence[Hit]
     return [hit for hit in hits if hit[1:] not in inside or rules[hit.rank].origin != ANYBODY]
 
 
-def _anchor(fragments: tuple[str, ...]) -> str:
-    return fragments[0] if len(fragments) == 1 else max(fragments, key=len)
+def _automaton(words: Iterable[str]) -> ahocorasick.Automaton:
+    automaton = ahocorasick.Automaton()
+    for word in words:
+        automaton.add_word(word, word)
+    automaton.make_automaton()
+    return automaton
 
 
 def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool:
@@ -242,7 +245,7 @@ def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool
 @lru_cache(maxsize=4096)
 def _beside(fragments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fragments before the longest, from it backwards, and those after it."""
-    anchor = fragments.index(_anchor(fragments))
+    anchor = fragments.index(max(fragments, key=len))
     return fragments[:anchor][::-1], fragments[anchor + 1 :]
 
 

@@ -59,7 +59,7 @@ def lint_own(data: bytes, name: str) -> Linted:
     except RulesError as error:
         return Linted((), (Finding(str(error)),), None)
     tables = tables._replace(
-        in_order=False,
+        found_by=None,
         rules=(*(row.rule for row in rows), *tables.rules),
         providers=(*tables.providers, *own),
     )
