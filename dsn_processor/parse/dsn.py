@@ -59,7 +59,18 @@ _ACTIONS = {
     "delivery": Action.DELIVERED,
     "deliverable": Action.DELIVERED,
 }
+_VAGUE = frozenset({None, "2.0.0", "4.0.0", "5.0.0"})  # statuses that tell no more than the action
 _BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED, "5": Action.FAILED}
+
+# The names that most reporters write, as they write them.
+_USUAL_KEYS = {
+    spelt: name.lower()
+    for name in ("Reporting-MTA", "Received-From-MTA", "Remote-MTA", "Arrival-Date", "Original-Recipient",
+                 "Final-Recipient", "X-Actual-Recipient", "Action", "Status", "Diagnostic-Code", "Last-Attempt-Date",
+                 "Will-Retry-Until", "X-Postfix-Queue-ID", "X-Postfix-Sender")
+    for spelt in (name, name.lower(), name.capitalize())
+}  # fmt: skip
+_FOLDING = (" ", "\t")
 
 Group = dict[str, str]
 
@@ -78,29 +89,40 @@ def read_tidy_status(text: str) -> StatusFields | None:
     message: Group = {}
     recipients: list[Group] = []
     group: Group | None = message
-    key: str | None = None  # of the field that a folded line goes on with
+    key = ""  # of the field that a folded line goes on with
+    usual = _USUAL_KEYS.get
     for line in text.strip("\n").split("\n"):
-        if not line:
-            group = None
-        elif line[0] in " \t":
-            if group is None or key is None or line.isspace() or len(group[key]) + len(line) > _TIDY_VALUE:
-                return None
-            if key == "diagnostic-code":
-                group[key] += "\n" + line
-            else:
-                group[key] = f"{group[key]} {line.strip()}".strip()
-        else:
-            name, colon, value = line.partition(":")
-            key = _key(name)
-            if key is None or not colon or len(value) > _TIDY_VALUE:
-                return None
-            if not group and _begins_recipient(key, recipients):
-                group = {}
-                recipients.append(group)
-            elif group is None or key in group or (group is message and key in _RECIPIENT_FIELDS):
-                return None
-            group[key] = value.lstrip(" \t") if key == "diagnostic-code" else value.strip()
-    return StatusFields(message, recipients) if len(recipients) <= BLOCK_LIMIT else None
+        name, colon, value = line.partition(":")
+        known = usual(name)
+        if known is None:
+            if not line:
+                group = None
+                continue
+            if line[0] in _FOLDING:
+                if not (group and _goes_on(group, key, line)):
+                    return None
+                continue
+            known = _key(name)
+        if known is None or not colon or len(value) > _TIDY_VALUE:
+            return None
+        key = known
+        if not group and _begins_recipient(key, recipients):
+            group = {}
+            recipients.append(group)
+        elif group is None or key in group or (group is message and key in _RECIPIENT_FIELDS):
+            return None
+        group[key] = value.lstrip(" \t") if key == "diagnostic-code" else value.strip()
+    # Past the constructor of a named tuple, which takes twice as long.
+    return tuple.__new__(StatusFields, (message, recipients)) if len(recipients) <= BLOCK_LIMIT else None
+
+
+def _goes_on(group: Group, key: str, line: str) -> bool:
+    """Add a folded line to the value that it goes on with; False where that leaves doubt."""
+    value = group[key]
+    if line.isspace() or len(value) + len(line) > _TIDY_VALUE:
+        return False
+    group[key] = f"{value}\n{line}" if key == "diagnostic-code" else f"{value} {line.strip()}".strip()
+    return True
 
 
 def _begins_recipient(key: str, before: list[Group]) -> bool:
@@ -226,20 +248,18 @@ def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> R
     diagnostic_type, diagnostic = diagnostic_code(group)
     status = get("status")
     stated = stated_status(status)
-    told = merged_status(stated, diagnostic)
-    if (
-        diagnostic
-        and (told is None or told.endswith(".0.0"))
-        and "\n" in (lines := get("diagnostic-code", ""))
-    ):
-        told = merged_status(stated, lines)  # the code on a later line, which joining takes out
+    told = stated
+    if diagnostic and stated in _VAGUE:
+        told = merged_status(stated, diagnostic)
+        if told in _VAGUE and "\n" in (lines := get("diagnostic-code", "")):
+            told = merged_status(stated, lines)  # the code on a later line, which joining takes out
     # Past the constructor of a named tuple, which takes twice as long: in the order of RecipientReport.
     return tuple.__new__(
         RecipientReport,
         (
             address,
             original or None,
-            _action(get("action"), stated, defects),
+            _USUAL_ACTIONS.get(get("action", "")) or _action(get("action"), stated, defects),
             told,
             _reply_code(status, diagnostic),
             diagnostic,
@@ -247,8 +267,8 @@ def _recipient(group: Group, others: frozenset[str], defects: list[Defect]) -> R
             "" if diagnostic else _status_comment(status),
             host_name(get("remote-mta")),
             None,
-            iso_date(get("last-attempt-date")),
-            iso_date(get("will-retry-until")),
+            iso_date(attempt) if (attempt := get("last-attempt-date")) else None,
+            iso_date(until) if (until := get("will-retry-until")) else None,
             get("x-powermta-bouncecategory"),
             "delivery-status",
         ),
@@ -298,7 +318,7 @@ def diagnostic_code(group: Group) -> tuple[str | None, str | None]:
         and (not value or _CISCO.match(value) or find_reply_code(value) is None)
     ):
         value = extra.strip("<> ")
-    if not value or not value.strip():
+    if not value or value.isspace():
         return None, None
     kind, semicolon, text = value.partition(";")
     kind = kind.strip().lower()
@@ -331,7 +351,7 @@ def stated_status(value: str | None) -> str | None:
 
 def _status_comment(value: str | None) -> str:
     """The words of "4.4.3 (example.net: host name lookup failure)", a comment after the code (RFC 3464 section 2.3.4)."""
-    match = _STATUS_COMMENT.search(value) if value else None
+    match = _STATUS_COMMENT.search(value) if value and "(" in value else None
     return match[1] if match else ""
 
 
@@ -346,8 +366,6 @@ def merged_status(stated: str | None, diagnostic: str | None) -> str | None:
 
 
 def _action(value: str | None, status: str | None, defects: list[Defect]) -> Action:
-    if (usual := _USUAL_ACTIONS.get(value or "")) is not None:
-        return usual
     match = _WORD.search(value) if value else None
     action = _ACTIONS.get(match[0].lower()) if match else None
     if action is None:
