@@ -47,8 +47,9 @@ class RecipientReport(NamedTuple):
 
     ``status`` is the enhanced code the mail states ("5.1.1"), never invented. ``diagnostic_code`` is the text of the
     reply or error with continuation lines joined by one space and the type ("smtp;") taken off. ``explanation`` is
-    the report's own words about this recipient outside the diagnostic ("" where none). ``smtp_command`` is the verb
-    refused: CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, or EOD for the end of data.
+    the report's own words about this recipient outside the diagnostic ("" where none). Their lines are as they stand
+    till ``one_line`` joins them for who reads or stores them: the judge need not, where the diagnostic tells.
+    ``smtp_command`` is the verb refused: CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, or EOD for the end of data.
     ``action`` is None where nothing was to be delivered (complaints, dispositions).
     ``origin`` says who found it: ``delivery-status``, ``disposition``, ``dialect:<name>``, ``flufl``, or
     ``correlation``: the report left it out, and what it is tied to says it.

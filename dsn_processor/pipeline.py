@@ -19,6 +19,7 @@ from dsn_processor.canonical import canonical_address, reference
 from dsn_processor.correlate.options import CorrelationOptions
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading
+from dsn_processor.lines import one_line
 from dsn_processor.matching import Report, correlated
 from dsn_processor.moments import believable
 from dsn_processor.parse.identity import event_identity, identity
@@ -378,7 +379,7 @@ def events_of(reading: Reading, mail: str, received_at: datetime) -> tuple[NewEv
                 kind=kind,
                 canonical=canonical,
                 occurred_at=believable((recipient.last_attempt_date, parsed.date), received_at),
-                recipient=recipient,
+                recipient=recipient._replace(explanation=one_line(recipient.explanation)),
                 verdict=verdict,
                 about=reference(returned),
             )

@@ -10,6 +10,7 @@ from dsn_processor import pipeline
 from dsn_processor.bulk import take
 from dsn_processor.errors import StoreError
 from dsn_processor.facts import Envelope, InboundMessage, ParsedMessage, Reading, RecipientReport
+from dsn_processor.lines import one_line
 from dsn_processor.pipeline import accept, process, process_pending
 from dsn_processor.reading import read
 from dsn_processor.record.store import Store
@@ -26,6 +27,15 @@ def store(url):
 
 def inbound(raw, source="a.eml", **more):
     return InboundMessage(raw=raw, source=source, **more)
+
+
+def on_one_line(reading):
+    """As it is stored: what notices say joined."""
+    recipients = [
+        recipient._replace(explanation=one_line(recipient.explanation))
+        for recipient in reading.parsed.recipients
+    ]
+    return reading._replace(parsed=reading.parsed._replace(recipients=tuple(recipients)))
 
 
 def failing(*bad):
@@ -56,7 +66,7 @@ def test_accept_then_process(store, write_dsn):
     assert [event.recipient.address for event in outcome.events] == ["bob@example.net"]
     stored = store.report(accepted.id)
     assert (stored.message.state, stored.message.attempts) == (MessageState.PROCESSED, 1)
-    assert stored.reading == read(write_dsn())
+    assert stored.reading == on_one_line(read(write_dsn()))
     assert store.raw(accepted.id) == write_dsn()
 
 
@@ -286,6 +296,16 @@ def test_when_an_event_happened(store, monkeypatch, date, attempt, expected):
     take(store, [inbound(b"x")], now=NOW)
     [event] = store.events()
     assert event.occurred_at.isoformat() == expected
+
+
+def test_what_a_notice_says_is_stored_on_one_line(store, monkeypatch):
+    words = "<bob@example.net>:\n  550-5.1.1 no\n  550 5.1.1 such user"
+    recipient = RecipientReport(address="bob@example.net", explanation=words)
+    reading = Reading(parsed=ParsedMessage(kind=Kind.FAILED, recipients=(recipient,)), verdicts=(None,))
+    monkeypatch.setattr(pipeline, "read", lambda *_: reading)
+    take(store, [inbound(b"x")])
+    [event] = store.events()
+    assert event.recipient.explanation == "<bob@example.net>: no such user"
 
 
 def test_an_event_without_action_has_the_kind_of_its_mail(store, monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
 from dsn_processor.classify.rules import ANYBODY, CONDITIONS, UNCONDITIONAL, VAGUE, CodeMeaning, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
+from dsn_processor.lines import one_line
 from dsn_processor.patterns import holds, pattern
 from dsn_processor.terms import REASONS, Action, BounceType, Reason
 
@@ -80,8 +81,11 @@ class Case:
         """The text of ``source`` as it is searched and quoted: on one line with single spaces."""
         line = self._lines.get(source)
         if line is None:
-            text = self.diagnostic if source == "diagnostic_code" else self.recipient.explanation
-            line = self._lines[source] = spaced(text)
+            if source == "diagnostic_code":
+                line = spaced(self.diagnostic)
+            else:
+                line = spaced(one_line(self.recipient.explanation))
+            self._lines[source] = line
         return line
 
     def _in_diagnostic(self) -> Sequence[Rule]:
@@ -245,6 +249,7 @@ def _about_member(recipient: RecipientReport) -> bool:
     may have others.
     """
     text = recipient.explanation
+    text = one_line(text) if "(generated" in text else ""
     return (
         "(generated from " in text and f"(generated from {recipient.address})".casefold() in text.casefold()
     )

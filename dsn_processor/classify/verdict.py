@@ -7,6 +7,7 @@ from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
 from dsn_processor.classify.match import RuleBook, default_book
 from dsn_processor.classify.rules import ANYBODY, OPERATOR, PROVIDER, VAGUE, CodeMeaning
 from dsn_processor.facts import Block, Candidate, Evidence, RecipientReport, Verdict
+from dsn_processor.lines import one_line
 from dsn_processor.terms import Action, BounceType, Reason
 
 #: A code at least this sure is specific; a less sure one ("5.7.1", "5.0.0") yields to any words.
@@ -62,7 +63,7 @@ def _block(case: Case, winner: Candidate) -> Block | None:
     from_notice = winner.evidence.source == "text" or not case.diagnostic
     return find_block(
         winner.reason,
-        recipient.explanation if from_notice else case.diagnostic,
+        one_line(recipient.explanation) if from_notice else case.diagnostic,
         case.book.block_lists,
         status=recipient.status,
         remote_mta=recipient.remote_mta,

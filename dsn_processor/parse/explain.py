@@ -6,7 +6,7 @@ from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import is_address, made_from
 from dsn_processor.parse.dsn import merged_status
 from dsn_processor.parse.mail import Mail
-from dsn_processor.parse.replies import find_command, find_reply_code, join_lines
+from dsn_processor.parse.replies import find_command, find_reply_code, without_octals
 from dsn_processor.parse.transcript import heard_in_full, replies_in_full, without_translation
 from dsn_processor.terms import Action
 
@@ -55,7 +55,7 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         code or find_reply_code(words),
         told,
         kind,
-        join_lines(f"{explanation}\n{words}" if explanation else words),
+        without_octals(f"{explanation}\n{words}" if explanation else words),
         host,
         command or (told and find_command(told)) or find_command(words),
         last,

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from dsn_processor.lines import one_line
 from dsn_processor.parse.charsets import decode
 from dsn_processor.patterns import holds, pattern
 
@@ -41,11 +42,7 @@ _ANNOUNCING = (
 _QUOTED = pattern(r"-['\"]")  # "421-'Service not available'": so Cisco ESA quotes a reply
 _LOOK_BACK = 60  # characters before a number that may announce it
 _BETWEEN = " \t\n\"'([|>"
-_CONTINUATION = pattern(
-    r"\n[ \t]*+(?=[245<Ss])(?:<<<[ \t]*)?(?:[Ss][Mm][Tt][Pp];[ \t]*)?([245]\d\d)[- ][ \t]?(?:#?([245]\.\d{1,3}\.\d{1,3})[ \t]+)?"
-)
 
-# "Empf\303\244nger"
 _OCTALS = pattern(r"(?:\\[23][0-7]{2})+")
 
 # A command that something introduces: a blank stands before it, which the engine leaps to.
@@ -92,11 +89,12 @@ def parse_reply(text: str) -> Reply:
 
 def join_lines(text: str) -> str:
     """Join a multi-line reply by single spaces, without the codes that continuation lines repeat."""
-    if "\\" in text:  # QUIRK: so Exim writes bytes beyond ASCII
-        text = _OCTALS.sub(_unescaped, text)
-    if "\n" in text:
-        text = _CONTINUATION.sub("\n", text)
-    return " ".join(text.split())
+    return one_line(without_octals(text))
+
+
+def without_octals(text: str) -> str:
+    r"""QUIRK: Exim writes bytes beyond ASCII as "Empf\303\244nger"."""
+    return _OCTALS.sub(_unescaped, text) if "\\" in text else text
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from dsn_processor.lines import one_line
 from dsn_processor.parse.dsn import BLOCK_LIMIT, read_status, recipient_reports
 from dsn_processor.parse.message import parse_message
 from dsn_processor.terms import Action, Kind
@@ -277,7 +278,7 @@ def test_what_failed_and_why_may_stand_above_whom_it_was_made_from():
     notice = '   ----- Fatal errors -----\n"|/usr/bin/vacation"\n    (reason: 550 no such user)\n    (expanded from: <ann@example.net>)\n'
     status = "Final-Recipient: rfc822; ann@example.net\nAction: failed\nStatus: 5.2.0\nDiagnostic-Code: X-Unix; 67\n"
     (one,) = report(status, notice).recipients
-    assert one.explanation.startswith('"|/usr/bin/vacation" (reason: 550')
+    assert one_line(one.explanation).startswith('"|/usr/bin/vacation" (reason: 550')
     assert (one.reply_code, one.original) == (550, None)
 
 

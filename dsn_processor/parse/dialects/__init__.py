@@ -19,6 +19,7 @@ from dsn_processor.parse.replies import (
     find_reply_code,
     find_status,
     join_lines,
+    without_octals,
 )
 from dsn_processor.parse.returned import split_text
 from dsn_processor.parse.signals import came_back, text_action
@@ -149,7 +150,7 @@ def _report(found: Found, notice: str, action: Action, *, alone: bool) -> Recipi
         status=_failure(find_status(words)) or _failure(find_status(notice)),
         reply_code=code,
         diagnostic_code=join_lines(words) or None,
-        explanation=join_lines(notice),
+        explanation=without_octals(notice),
         remote_mta=find_host(words) or find_host(notice),
         smtp_command=find_command(words) or find_command(notice),
         origin="dialect:plain",
