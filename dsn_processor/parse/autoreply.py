@@ -7,13 +7,12 @@ from dsn_processor.parse.signals import has_copy
 from dsn_processor.parse.words import (
     ABSENCES,
     AUTO_PREFIXES,
-    AUTO_SUBJECTS,
-    CHALLENGE_HINTS,
-    CHALLENGES,
-    NOTICES,
+    SAYS_AUTO,
     SAYS_CHALLENGE,
     SAYS_CHALLENGE_HINT,
+    SAYS_NOTICE,
     contains,
+    titled,
 )
 from dsn_processor.parse.writer import (
     has_forward_subject,
@@ -57,9 +56,9 @@ def is_challenge(mail: Mail) -> bool:
         return not is_listed(mail)
     if mail.status_parts or is_listed(mail) or is_person(mail):
         return False
-    subject, said = mail.folded_subject, mail.said
-    asked = bool(said & SAYS_CHALLENGE) or contains(subject, CHALLENGES)
-    if not asked and (said & SAYS_CHALLENGE_HINT or contains(subject, CHALLENGE_HINTS)):
+    said = mail.said | mail.titled
+    asked = bool(said & SAYS_CHALLENGE)
+    if not asked and said & SAYS_CHALLENGE_HINT:
         asked = is_automatic(mail) or is_null_sender(mail) or _precedence(mail) in _AUTO_PRECEDENCE
     return asked and find_reply_code(mail.folded_head) is None
 
@@ -68,7 +67,7 @@ def is_auto_reply(mail: Mail) -> bool:
     """RFC 3834 section 5's field says so, or one of its older cousins, or the subject does."""
     fields = mail.fields
     submitted = (fields.raw("auto-submitted") or "no").split(";")[0].split("(")[0].strip().lower()
-    if submitted.startswith("auto-replied") and contains(mail.folded_subject, NOTICES) and is_daemon(mail):
+    if submitted.startswith("auto-replied") and mail.titled & SAYS_NOTICE and is_daemon(mail):
         return False  # QUIRK: Exim tells the postmaster so that a message is frozen
     if submitted.startswith("auto-replied") or fields.has_any(_MARKS):
         return True
@@ -88,7 +87,7 @@ def is_auto_reply(mail: Mail) -> bool:
     )
     if automatic and answers and not is_tracked(mail):
         return True
-    if contains(subject, AUTO_SUBJECTS):
+    if titled(subject) & SAYS_AUTO:
         return automatic or is_null_sender(mail) or _says_absent(mail)
     return (automatic or is_null_sender(mail) or answers) and _says_absent(mail)
 

@@ -9,7 +9,7 @@ from dsn_processor.parse.html import html_to_text
 from dsn_processor.parse.lazy import cached_property
 from dsn_processor.parse.mime import Part, parse_mime
 from dsn_processor.parse.returned import RETURNED_TYPES, returned_from_part, returned_from_text, split_text
-from dsn_processor.parse.words import said
+from dsn_processor.parse.words import said, titled
 from dsn_processor.patterns import pattern
 
 TEXT_LIMIT = 256_000  # bytes of text that are decoded
@@ -93,6 +93,11 @@ class Mail:
     def said(self) -> int:
         """What its beginning says, as words.said() tells it."""
         return said(self.folded_head)
+
+    @cached_property
+    def titled(self) -> int:
+        """What its subject calls it, as words.titled() tells it."""
+        return titled(self.folded_subject)
 
     @property
     def quotes_message(self) -> bool:

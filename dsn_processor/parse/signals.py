@@ -7,19 +7,19 @@ from dsn_processor.parse.lazy import once
 from dsn_processor.parse.mail import HEAD, Mail
 from dsn_processor.parse.words import (
     AUTO_PREFIXES,
-    AUTO_SUBJECTS,
-    DELAYS,
+    DENIALS,
     GOODS,
-    NOTICES,
     OPENINGS,
+    SAYS_AUTO,
     SAYS_DELAYED,
     SAYS_FAILED,
     SAYS_FINAL,
-    SAYS_NOT,
+    SAYS_NOTICE,
+    SAYS_RETURNED,
     SAYS_SUCCESS,
-    SUBJECTS,
     TEXTS,
     contains,
+    titled,
 )
 from dsn_processor.parse.writer import (
     carries_report,
@@ -55,7 +55,6 @@ _PROGRAM = pattern(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|g
 
 def report_score(mail: Mail) -> int:
     """How strongly a mail looks like a delivery report: 3 and more is one, under 2 is none."""
-    fields, subject = mail.fields, mail.folded_subject
     score = 0
     if _has_authority(mail):
         score += 3
@@ -63,30 +62,31 @@ def report_score(mail: Mail) -> int:
         score += 2
     if is_null_sender(mail):
         score += 1
-    if contains(subject, SUBJECTS):
+    if mail.titled & SAYS_RETURNED:
         score += 1
     if says_failed(mail):
         score += 1
     if is_automatic(mail):
         score += 1
-    if "delivery-status" in (fields.raw("content-type") or "").lower():
+    if "delivery-status" in (mail.fields.raw("content-type") or "").lower():
         score += 2
     if mail.returned_part is not None and is_service(mail) and _opens_as_report(mail):
         score += 1  # QUIRK: Mailman 3 rejects a post under the post's own subject
-    return score - _doubts(mail, subject)
+    return score - _doubts(mail)
 
 
 def _has_authority(mail: Mail) -> bool:
     return mail.fields.has_any(_AUTHORITY)
 
 
-def _doubts(mail: Mail, subject: str) -> int:
+def _doubts(mail: Mail) -> int:
     """How strongly a mail looks like anything else."""
     doubts = 0
+    subject, told = mail.folded_subject, mail.titled
     label, colon, _ = subject.partition(":")
-    if colon and contains(label, SUBJECTS):
-        subject = label  # "Undeliverable: Your order": the rest is the returned mail's
-    if contains(subject, NOTICES):
+    if colon and (of_label := titled(label)) & SAYS_RETURNED:
+        subject, told = label, of_label  # "Undeliverable: Your order": the rest is the returned mail's
+    if told & SAYS_NOTICE:
         doubts += 4
     if mail.returned_part is None and _has_cargo(mail):
         doubts += 4
@@ -138,7 +138,7 @@ def _is_letter(mail: Mail) -> bool:
         return False
     if has_mail_program(mail):
         return True
-    return has_forward_subject(mail) and is_answer(mail) and contains(mail.folded_subject, SUBJECTS)
+    return has_forward_subject(mail) and is_answer(mail) and bool(mail.titled & SAYS_RETURNED)
 
 
 def came_back(mail: Mail) -> bool:
@@ -150,13 +150,11 @@ def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
     if "x-failed-recipients" in mail.fields:
         return True
-    subject = mail.folded_subject
-    if subject.startswith(AUTO_PREFIXES):
+    if mail.folded_subject.startswith(AUTO_PREFIXES):
         return False  # what follows is the subject of the mail that it answers
-    returned = contains(subject, SUBJECTS)
-    if contains(subject, AUTO_SUBJECTS) and not returned:
-        return False
-    return returned or (is_daemon(mail) and says_failed(mail))
+    if mail.titled & SAYS_RETURNED:
+        return True
+    return not mail.titled & SAYS_AUTO and (is_daemon(mail) and says_failed(mail))
 
 
 def is_plainly_report(mail: Mail, score: int) -> bool:
@@ -165,8 +163,8 @@ def is_plainly_report(mail: Mail, score: int) -> bool:
         return False
     if has_copy(mail) or mail.status_parts:
         return True
-    said = contains(mail.folded_subject, SUBJECTS) or says_failed(mail)
-    return said and is_daemon(mail) and came_back(mail)
+    said = mail.titled & SAYS_RETURNED or says_failed(mail)
+    return bool(said) and is_daemon(mail) and came_back(mail)
 
 
 def wrapped_report(mail: Mail) -> bytes | None:
@@ -194,10 +192,10 @@ def is_damaged(mail: Mail) -> bool:
 def text_action(mail: Mail) -> Action:
     """What a report in plain text says became of the mail."""
     subject, said = mail.folded_subject, mail.said
-    if contains(subject, DELAYS) or "delay" in subject or subject.startswith("warning: could not send"):
+    if mail.titled & SAYS_DELAYED or "delay" in subject or subject.startswith("warning: could not send"):
         return Action.DELAYED
     if said & SAYS_DELAYED and not said & SAYS_FINAL:
         return Action.DELAYED
-    if said & SAYS_SUCCESS and not said & SAYS_NOT:
+    if said & SAYS_SUCCESS and not contains(mail.folded_head, DENIALS):
         return Action.DELIVERED
     return Action.FAILED

@@ -3,7 +3,9 @@
 They tell what kind of mail it is, never why a recipient failed: that is the rules' business.
 """
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import cast
 
 import ahocorasick
 
@@ -240,54 +242,92 @@ COMPLAINERS = (
 #: Words that take back what ``SUCCESSES`` say.
 DENIALS = ("not ", "fail", "error", "unable")
 
-#: What the beginning of a report may say, as the bits that ``said`` finds.
-SAYS_FAILED, SAYS_DELAYED, SAYS_FINAL, SAYS_SUCCESS, SAYS_NOT, SAYS_CHALLENGE, SAYS_CHALLENGE_HINT = (
-    1 << bit for bit in range(7)
-)
-_SAYINGS = (TEXTS, DELAYS, FINAL, SUCCESSES, DENIALS, CHALLENGES, CHALLENGE_HINTS)
+#: What the beginning and the subject of a report may say, as the bits that ``said`` and ``titled`` find.
+(
+    SAYS_FAILED, SAYS_DELAYED, SAYS_FINAL, SAYS_SUCCESS, SAYS_CHALLENGE, SAYS_CHALLENGE_HINT, SAYS_RETURNED, SAYS_NOTICE, SAYS_AUTO
+) = (1 << bit for bit in range(9))  # fmt: skip
+_SAYINGS = {
+    SAYS_FAILED: TEXTS,
+    SAYS_DELAYED: DELAYS,
+    SAYS_FINAL: FINAL,
+    SAYS_SUCCESS: SUCCESSES,
+    SAYS_CHALLENGE: CHALLENGES,
+    SAYS_CHALLENGE_HINT: CHALLENGE_HINTS,
+}
+_TITLES = {
+    SAYS_RETURNED: SUBJECTS,
+    SAYS_DELAYED: DELAYS,
+    SAYS_NOTICE: NOTICES,
+    SAYS_AUTO: AUTO_SUBJECTS,
+    SAYS_CHALLENGE: CHALLENGES,
+    SAYS_CHALLENGE_HINT: CHALLENGE_HINTS,
+}
 
 _SHORT = 200  # characters of a text that is short: a subject, an author. Thousands of reports share them.
+
+
+class _Search:
+    """Tables of words, each known by a bit, that are looked for in one pass over a text. At each letter the automaton tries
+    the first ones of all its words, one by one: so most texts, of ASCII, are searched for words of ASCII only.
+    """
+
+    def __init__(self, tables: Mapping[int, tuple[str, ...]]) -> None:
+        self._bits: dict[str, int] = {}
+        for bit, words in tables.items():
+            for word in words:
+                self._bits[word] = self._bits.get(word, 0) | bit
+        self._automata: dict[bool, ahocorasick.Automaton] = {}
+
+    def hits(self, text: str) -> Iterator[tuple[int, int]]:
+        """The place and the bits of each word in ``text``."""
+        ascii_ = text.isascii()
+        automaton = self._automata.get(ascii_)
+        if automaton is None:
+            automaton = self._automata[ascii_] = ahocorasick.Automaton()
+            for word, bits in self._bits.items():
+                if not ascii_ or word.isascii():
+                    automaton.add_word(word, bits)
+            automaton.make_automaton()
+        return cast("Iterator[tuple[int, int]]", automaton.iter(text))
+
+    def bits(self, text: str) -> int:
+        """The sum of the bits of all words in ``text``."""
+        found = 0
+        for _, bits in self.hits(text):
+            found |= bits
+        return found
 
 
 def contains(text: str, words: tuple[str, ...]) -> bool:
     """Whether any of ``words`` stands in ``text`` (casefolded): one pass over it for all of them."""
     table = id(words)
-    if table not in _AUTOMATA:
+    if table not in _TABLES:
         # By identity, and held: to hash a table of hundreds of words takes longer than to search for them.
-        _AUTOMATA[table] = words, _automaton(dict.fromkeys(words, 1))
+        _TABLES[table] = words, _Search({1: words})
     return _in_short(text, table) if len(text) <= _SHORT else _in_text(text, table)
 
 
-_AUTOMATA: dict[int, tuple[tuple[str, ...], ahocorasick.Automaton]] = {}
+_TABLES: dict[int, tuple[tuple[str, ...], _Search]] = {}
 
 
 def _in_text(text: str, table: int) -> bool:
-    return next(_AUTOMATA[table][1].iter(text), None) is not None
+    return next(_TABLES[table][1].hits(text), None) is not None
 
 
 _in_short = lru_cache(maxsize=4096)(_in_text)
 
+_said = _Search(_SAYINGS)
+_titled = _Search(_TITLES)
+
 
 def said(text: str) -> int:
     """What ``text`` (casefolded) says of all that a report may say, found in one pass: a sum of ``SAYS_`` bits."""
-    found = 0
-    for _, bits in _sayings().iter(text):
-        found |= bits
-    return found
+    return _said.bits(text)
 
 
-@lru_cache(maxsize=1)
-def _sayings() -> ahocorasick.Automaton:
-    bits: dict[str, int] = {}
-    for bit, words in enumerate(_SAYINGS):
-        for word in words:
-            bits[word] = bits.get(word, 0) | 1 << bit
-    return _automaton(bits)
+def titled(subject: str) -> int:
+    """What a subject (casefolded) calls a mail, as ``said`` tells it of a text."""
+    return _short_title(subject) if len(subject) <= _SHORT else _titled.bits(subject)
 
 
-def _automaton(words: dict[str, int]) -> ahocorasick.Automaton:
-    automaton = ahocorasick.Automaton()
-    for word, value in words.items():
-        automaton.add_word(word, value)
-    automaton.make_automaton()
-    return automaton
+_short_title = lru_cache(maxsize=4096)(_titled.bits)
