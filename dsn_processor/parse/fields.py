@@ -36,9 +36,12 @@ class Fields:
 
     __slots__ = ("_block", "_first", "_lower")
 
-    def __init__(self, block: str, *, tidy: bool = False) -> None:
-        block = block[:HEADER_LIMIT]
-        self._block = block = block if block.startswith("\n") else "\n" + block
+    def __init__(self, block: str, tidy: bool = False) -> None:
+        if len(block) > HEADER_LIMIT:
+            block = block[:HEADER_LIMIT]
+        if block[:1] != "\n":
+            block = "\n" + block
+        self._block = block
         self._lower = lower = block.lower()
         self._first: dict[str, str] | None = None
         blanks = not tidy and (" :" in block or "\t:" in block) and _BLANKS_BEHIND.search(block)

@@ -18,12 +18,12 @@ _CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECA
 _BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
 # Behind "Content-Type:", what nearly all reports write: "multipart/report; report-type=delivery-status; boundary=...".
 _USUAL_MULTIPART = pattern(
-    r"[ \t]*(multipart/[a-z]{1,20})(?:;(?:[ ]{0,4}|[ ]?\n[ \t]{1,8})report-type=\"?[\w-]{1,40}\"?)?"
-    r";(?:[ ]{0,4}|[ ]?\n[ \t]{1,8})boundary=\"([^\"\\%\n]{1,200})\"",
-    re.IGNORECASE | re.ASCII,
+    r"[ \t]*+((?i:multipart)/[A-Za-z]{1,20}+)(?:;[ ]{0,4}+(?:\n[ \t]{1,8}+)?(?i:report-type)=\"?[\w-]{1,40}+\"?)?"
+    r";[ ]{0,4}+(?:\n[ \t]{1,8}+)?(?i:boundary)=\"([^\"\\%\n]{1,200}+)\"",
+    re.ASCII,
 )
-# The lines of a header block up to one that is odd.
-_TIDY_LINES = pattern(rb"(?:(?:[!-9;-~]++:|[ \t]++\S)[^\n]*+\n)*")
+# The lines of a header block up to one that is odd. Usual names have a look of their own, a simpler one.
+_TIDY_LINES = pattern(rb"(?:(?:[A-Za-z-]++:|[ \t]++\S|[!-9;-~]++:).*+\n)*")
 # A line of a header block that is neither a field nor the continuation of one: the empty line before it is lost, or it
 # is the empty line with blanks added to it.
 _NO_FIELD = pattern(rb"^(?![!-9;-~]+[ \t]*:|[ \t]+\S|>?From )[^\n]*\n?", re.MULTILINE)
@@ -65,11 +65,18 @@ class DoubtError(Exception):
 class Head:
     """What a part's header block says. ``block`` has LF for line ends, also before it. ``content_type`` is in lower case,
     "" where none is stated. ``odd`` tells a line that may be no field; ``length`` counts the block's bytes up to the first
-    field that belongs into the body.
+    field that belongs into the body. ``stated`` is the Content-Type field where it is known already.
     """
 
     def __init__(
-        self, block: bytes, fields: Fields, content_type: str, boundary: bytes, odd: bool, length: int
+        self,
+        block: bytes,
+        fields: Fields,
+        content_type: str,
+        boundary: bytes,
+        odd: bool,
+        length: int,
+        stated: str | None = None,
     ) -> None:
         self.block = block
         self.fields = fields
@@ -77,16 +84,24 @@ class Head:
         self.boundary = boundary
         self.odd = odd
         self.length = length
+        self._stated = stated
 
     def without_body(self) -> "Head":
         """The head without the fields that belong into the body."""
         block = self.block[: self.length]
-        return Head(block, self.fields, self.content_type, self.boundary, self.odd, self.length)
+        return Head(block, self.fields, self.content_type, self.boundary, self.odd, self.length, self._stated)
+
+    @property
+    def stated_type(self) -> str:
+        """The Content-Type field with its parameters, unfolded, undecoded; "" where there is none."""
+        if self._stated is None:
+            self._stated = self.fields.raw("content-type") or ""
+        return self._stated
 
     @cached_property
     def charset(self) -> str | None:
         """The charset that the Content-Type field states."""
-        value = self.fields.raw("content-type") or ""
+        value = self.stated_type
         plain = _CHARSET.search(value)
         return plain[1] if plain else parameter(value, "charset")
 
@@ -143,7 +158,7 @@ def _read(block: bytes, *, odd: bool | None = None) -> Head:
     text = block.decode("latin-1")
     if odd is None:
         odd = _ODD_LINE.search(text) is not None
-    fields = Fields(text, tidy=not odd)
+    fields = Fields(text, not odd)
     length = len(block)
     if match := fields.match("content-type", _USUAL_MULTIPART):
         return Head(block, fields, match[1].lower(), _delimiting(match[2]), odd, length)
@@ -161,7 +176,7 @@ def _read(block: bytes, *, odd: bool | None = None) -> Head:
     # Only a multipart has a boundary, however its type is spelt.
     if stated and not kind.startswith(("multipart/", "message/")):
         kind = "multipart/mixed"
-    return Head(block, fields, kind, _delimiting(stated or ""), odd, length)
+    return Head(block, fields, kind, _delimiting(stated or ""), odd, length, value)
 
 
 _remembered = lru_cache(maxsize=1024)(_read)

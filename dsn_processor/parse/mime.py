@@ -80,7 +80,7 @@ class Part:
         return head
 
     def _is_bare_multipart(self) -> bool:
-        if "boundary" in (self.facts.fields.raw("content-type") or "").lower():
+        if "boundary" in self.facts.stated_type.lower():
             return False
         return _BARE_MULTIPART.match(self.raw, self.start, self.end) is not None
 

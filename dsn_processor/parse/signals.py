@@ -68,7 +68,7 @@ def report_score(mail: Mail) -> int:
         score += 1
     if is_automatic(mail):
         score += 1
-    if "delivery-status" in (mail.fields.raw("content-type") or "").lower():
+    if "delivery-status" in mail.root.facts.stated_type.lower():
         score += 2
     if mail.returned_part is not None and is_service(mail) and _opens_as_report(mail):
         score += 1  # QUIRK: Mailman 3 rejects a post under the post's own subject
@@ -185,7 +185,7 @@ def is_damaged(mail: Mail) -> bool:
     """A mail of several parts, by its type or its author a report, none of whose parts is machine-readable by type."""
     if not mail.root.children or mail.status_parts or mail.feedback_part or mail.disposition_part:
         return False
-    kind = (mail.fields.raw("content-type") or "").lower()
+    kind = mail.root.facts.stated_type.lower()
     return "report" in kind or is_null_sender(mail) or is_daemon(mail)
 
 
