@@ -24,8 +24,14 @@ _PARAMETER = pattern(
 
 
 def name_pattern(names: Iterable[str], more: str = "") -> re.Pattern[str]:
-    """A pattern of fields by their names in lower case, each followed by ``more``."""
-    return pattern(rf"\n(?:{'|'.join(names)}){more}[ \t]*:")
+    """A pattern of fields by their names in lower case, each followed by ``more``. Its group is the name. Some names have
+    to begin with "x-": what the engine looks at once for all of these.
+    """
+    extended, others = [], []
+    for name in names:
+        (extended if name.startswith("x-") else others).append(name)
+    either = "|".join([*others, f"x-(?:{'|'.join(name[2:] for name in extended)})"])
+    return pattern(rf"\n((?:{either}){more})[ \t]*:")
 
 
 class Fields:
@@ -64,9 +70,9 @@ class Fields:
         """The whole block, casefolded."""
         return self._lower if self._lower.isascii() else self._block.casefold()
 
-    def has_any(self, names: re.Pattern[str]) -> bool:
-        """Whether a field occurs that a pattern of ``name_pattern`` knows."""
-        return names.search(self._lower) is not None
+    def named(self, names: re.Pattern[str]) -> list[str]:
+        """The names of the fields that a pattern of ``name_pattern`` knows, in lower case."""
+        return names.findall(self._lower)
 
     def match(self, name: str, value: re.Pattern[str]) -> re.Match[str] | None:
         """Match a field's first value, folded as it came; None where a name of the block has blanks behind it."""

@@ -2,7 +2,7 @@
 
 import re
 
-from dsn_processor.parse.fields import Fields, name_pattern
+from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.lazy import once
 from dsn_processor.parse.mail import HEAD, Mail
 from dsn_processor.parse.words import (
@@ -30,6 +30,7 @@ from dsn_processor.parse.writer import (
     is_automatic,
     is_daemon,
     is_listed,
+    is_marked_report,
     is_null_sender,
     is_service,
     is_tracked,
@@ -42,9 +43,6 @@ _OPENING = 64  # characters in which a mail system introduces itself
 # A number that a help desk gives: "[#12345] ...", "[Ticket 12345] ...".
 _TICKET = pattern(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|case\b[ :-]{0,3})\w{2,30}\]")
 _REPORT_TYPE = pattern(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
-_AUTHORITY = name_pattern(
-    ("x-failed-recipients", "x-postfix-queue-id", "x-mailer-daemon", "x-ms-exchange-message-is-ndr")
-)
 _QUOTED = pattern(r"^> [^\n]*", re.MULTILINE)
 # What reports never bring along: archives (aggregate reports, worms), calendars, programs.
 _CARGO = pattern(
@@ -56,7 +54,7 @@ _PROGRAM = pattern(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|g
 def report_score(mail: Mail) -> int:
     """How strongly a mail looks like a delivery report: 3 and more is one, under 2 is none."""
     score = 0
-    if _has_authority(mail):
+    if is_marked_report(mail):
         score += 3
     if is_daemon(mail):
         score += 2
@@ -73,10 +71,6 @@ def report_score(mail: Mail) -> int:
     if mail.returned_part is not None and is_service(mail) and _opens_as_report(mail):
         score += 1  # QUIRK: Mailman 3 rejects a post under the post's own subject
     return score - _doubts(mail)
-
-
-def _has_authority(mail: Mail) -> bool:
-    return mail.fields.has_any(_AUTHORITY)
 
 
 def _doubts(mail: Mail) -> int:
@@ -96,7 +90,7 @@ def _doubts(mail: Mail) -> int:
         doubts += 4
     if is_null_sender(mail):
         return doubts + 3 * (has_forward_subject(mail) and not says_failed(mail))
-    proved = has_copy(mail) or _has_authority(mail)
+    proved = has_copy(mail) or is_marked_report(mail)
     if not proved:
         # Nobody to return it to, and nothing returned: its words are all it has.
         doubts += 2 * has_return_path(mail) + 2 * contains(subject, GOODS)
