@@ -66,12 +66,17 @@ class Delivery:
         self.chance = chance
         self.more = more  # for the deliverer
         self.faults = []  # raised by the store, one an exchange
+        self.broken = None  # raised by the store, and nobody asked for it
 
     async def exchange(self, outcomes, wanted, now):
         if self.faults:
             raise self.faults.pop(0)
-        with self.store.transaction():
-            return self.store.outbox.turn(outcomes, wanted, now)
+        try:
+            with self.store.transaction():
+                return self.store.outbox.turn(outcomes, wanted, now)
+        except Exception as error:
+            self.broken = error  # the deliverer goes on, and tries again for a year
+            raise
 
     async def wait(self, event, seconds):
         """The clock stands still while an attempt goes on, whichever event is waited for."""
@@ -108,6 +113,8 @@ class Delivery:
             while not done() and not task.done():
                 await asyncio.sleep(0.002)
                 assert self.now < START + 31_536_000, "a year has gone by"
+                if self.broken:
+                    raise self.broken
             if task.done():
                 task.result()
             await deliverer.stop()
