@@ -45,20 +45,21 @@ _BETWEEN = " \t\n\"'([|>"
 
 _OCTALS = pattern(r"(?:\\[23][0-7]{2})+")
 
-# A command that something introduces: a blank stands before it, which the engine leaps to.
+# A command that something introduces: a blank stands before it, which the engine leaps to. Few words begin with three
+# characters as these do.
 _COMMANDS = (
     r"(end of data|end of message|mail from|mail(?= command)|mail(?= from)|rcpt|data|ehlo|helo|lhlo|starttls|auth"
     r"|initial connection|connection|connect)\b"
 )
 _COMMAND = pattern(_COMMANDS.replace("(?= command)", ""))
-_INTRODUCED = pattern(rf" \"?{_COMMANDS}")
+_INTRODUCED = pattern(rf" (?=[\"acdehilmrs][acdehilmnorstu][acdehilnoptu])\"?{_COMMANDS}")
 # What introduces a command that was refused, and the words that may stand between.
 _REFUSING = (
     "in reply to", "in response to", "after", "after sending", "during", "in", "following", "command was", "command was:",
     ">>>", "command:", "sent:", "unable to", "failed to", "like our", "our final",
 )  # fmt: skip
 # One of these is in whatever _INTRODUCED finds.
-_COMMAND_WORDS = ("rcpt", "data", "connect", "mail from", "mail command", "helo", "ehlo", "lhlo", "auth", "starttls", "end of message")  # fmt: skip
+_COMMAND_WORDS = ("rcpt", "data", "connect", "mail from", "mail command", "helo", "hlo", "auth", "starttls", "end of message")  # fmt: skip
 _FILLING = ("the", "initial", "pipelined", "sending", "our", "final")
 _FILLERS = 3  # of them at most
 _VERBS = {
