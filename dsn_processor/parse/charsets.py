@@ -42,20 +42,18 @@ _ALLOWED = pattern(
     r"iso-?8859-(?:[1-9]|1[0-6])|koi8-[rut]|gb18030|big5hkscs|euc-jp|iso-?2022[-_](?:jp(?:_ext|-[123])?|kr)|hz-gb-2312|"
     r"hz|mac-roman|mac-cyrillic)\Z"
 )
+#: Bytes as numbers: bytes look for one ten times as soon as for ``b"\r"``, at which they raise and catch an error first.
+CR, ESC, NUL = b"\r\x1b\0"
 _WIDE = frozenset({"utf-16", "utf-16le", "utf-16be", "utf-32"})
 _ESCAPE_JP = pattern(rb"\x1b\$[@B]")
 
 
 def decode(data: bytes, charset: str | None = None) -> str:
     """Decode by the label if it is one and fits, else by what the bytes look like."""
-    if (
-        data.isascii()
-        and (charset is None or charset in {"us-ascii", "utf-8", "ascii"})
-        and b"\x1b" not in data
-    ):
+    if data.isascii() and (charset is None or charset in {"us-ascii", "utf-8", "ascii"}) and ESC not in data:
         return data.decode("ascii")
     label = _codec(charset)
-    if label in _WIDE and data.isascii() and b"\0" not in data:
+    if label in _WIDE and data.isascii() and NUL not in data:
         return data.decode("ascii")  # one byte a character, whatever the label says
     if label not in {None, "ascii"}:
         try:

@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+from dsn_processor.parse.charsets import CR
 from dsn_processor.parse.fields import HEADER_LIMIT, Fields, parameter
 from dsn_processor.parse.lazy import cached_property
 from dsn_processor.patterns import pattern
@@ -142,7 +143,7 @@ def read_long_head(raw: bytes, start: int, line_end: bytes) -> tuple[Head, int] 
     if not raw.startswith(line_end, stop) or stop - start > HEADER_LIMIT:
         return None
     block = b"\n" + raw[start:stop]
-    head = _read(_with_lf(block) if b"\r" in block else block, odd=False)
+    head = _read(_with_lf(block) if CR in block else block, odd=False)
     return (head, stop) if head.length == len(head.block) else None
 
 

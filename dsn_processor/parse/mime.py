@@ -6,7 +6,7 @@ import binascii
 import re
 
 from dsn_processor.facts import Defect
-from dsn_processor.parse.charsets import decode
+from dsn_processor.parse.charsets import CR, NUL, decode
 from dsn_processor.parse.fields import HEADER_LIMIT
 from dsn_processor.parse.heads import (
     DoubtError,
@@ -183,7 +183,7 @@ class CrlfPart(Part):
 
 def _crlf_parts(raw: bytes, defects: list[Defect]) -> list[Part] | None:
     """The parts of a mail that has CRLF for line ends, None where there is any doubt."""
-    if raw.startswith(_ODD_BEGINNINGS) or b"\0" in raw:
+    if raw.startswith(_ODD_BEGINNINGS) or NUL in raw:
         return None
     start = _after_envelope_lines(raw)
     if raw.startswith(b"\r", start):
@@ -212,7 +212,7 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     Mail has CRLF for line ends (RFC 5322 section 2.3), or LF as many stores keep it. What has neither throughout is brought
     to LF as a whole.
     """
-    if b"\r" in raw and (parts := _crlf_parts(raw, defects)):
+    if CR in raw and (parts := _crlf_parts(raw, defects)):
         return parts
     raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
     start = _after_envelope_lines(raw)
@@ -221,7 +221,7 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
 
 def lf_lines(raw: bytes) -> bytes:
     """``raw`` with LF for every line end: CRLF, CR, and the CRCRLF that careless gateways make."""
-    if b"\r" not in raw:
+    if CR not in raw:
         return raw
     text = raw.replace(b"\r", b"")  # several times as quick as to look for both
     if raw.count(b"\r\n") == len(raw) - len(text):
@@ -231,7 +231,7 @@ def lf_lines(raw: bytes) -> bytes:
 
 def without_nul(raw: bytes) -> bytes:
     """``raw`` without NUL, which no mail may hold (RFC 5322 section 4)."""
-    return raw.replace(b"\0", b"") if b"\0" in raw else raw
+    return raw.replace(b"\0", b"") if NUL in raw else raw
 
 
 def _tree(root: Part, defects: list[Defect]) -> list[Part]:
