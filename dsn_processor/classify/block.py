@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-import ahocorasick
-
 from dsn_processor.classify.rules import BlockList
+from dsn_processor.classify.words import Words
 from dsn_processor.facts import Block
 from dsn_processor.patterns import holds, pattern
 from dsn_processor.terms import Reason
@@ -81,14 +80,11 @@ class BlockLists:
     def __init__(self, lists: tuple[BlockList, ...]) -> None:
         self.zones = {zone: one for one in lists for zone in one.zones}
         self.of_addresses = {one.name.casefold(): one for one in lists if one.lists == "ip"}
-        self._words = ahocorasick.Automaton()
-        for word in self.zones.keys() | self.of_addresses.keys():
-            self._words.add_word(word, word)
-        self._words.make_automaton()
+        self._words = Words(self.zones.keys() | self.of_addresses.keys())
 
     def mentioned(self, folded: str) -> set[str]:
         """The zones and the names that stand anywhere in ``folded``, text without letter case."""
-        return {word for _, word in self._words.iter(folded)} if self._words else set()
+        return {word for _, word in self._words.found(folded)}
 
 
 def find_block(

@@ -8,20 +8,21 @@ from collections import defaultdict
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-import ahocorasick
-
 from dsn_processor.classify.rules import Guess, Tables
+from dsn_processor.classify.words import Words
 from dsn_processor.patterns import pattern
 
 #: Longest text that is guessed at, in characters: a longer one names too many things.
 LIMIT = 600
 KNOWN = 1024  # texts whose guess is kept
 
-_SENTENCE = pattern(r"(?<=[.;!?])\s|[\u3002\uff01\uff1f]|(?<=\bsaid: )")
+# A space behind such a mark; "\n" stands for an ideographic full stop.
+_SENTENCE = pattern(r"[ \n](?:(?<=[.;!?].)|(?<=\n)|(?<=\bsaid: ))")
 _URL = pattern(r"\b(?:https?://|www\.)\S+")  # it may hold any word
 _IP = pattern(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 _ACCENTS = pattern(r"[\u0300-\u036f]+")
-_WORD = pattern(r"(?!n't)[a-z0-9]")  # "n't" ends a word
+# What a word begins and goes on with that has a begin; scripts without spaces have none to ask for.
+_IN_WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 
 
 def plain(text: str) -> str:
@@ -33,9 +34,12 @@ def plain(text: str) -> str:
     return _ACCENTS.sub("", normalize("NFKD", text))
 
 
-def _bare(text: str) -> str:
-    """A folded text as it is searched: without URLs, and with "ip address" for each of those."""
-    return _IP.sub("ip address", _URL.sub("", plain(text[:LIMIT])))
+def _sentences(text: str) -> list[str]:
+    """Those of a folded text as they are searched: without URLs, and with "ip address" for each of those."""
+    text = plain(text[:LIMIT])
+    if "://" in text or "www." in text:
+        text = _URL.sub("", text)
+    return _SENTENCE.split(_IP.sub("ip address", text).replace("\u3002", "\n"))
 
 
 class _Asked(NamedTuple):
@@ -59,30 +63,36 @@ class Guesses:
         """
         if not self._tables.guesses:
             return None
-        named = [self._named(sentence) for sentence in _SENTENCE.split(_bare(text)) if sentence]
+        named = [self._named(sentence) for sentence in _sentences(text) if sentence]
         found: Guess | None = None
-        for guess, groups, unless in self._searched[1]:
-            if any(groups <= one and unless not in one for one in named):
-                if found:
-                    return None
-                found = guess
-                if not alone:
+        for guess, groups, unless in self._searched[0]:
+            for one in named:
+                if groups <= one and unless not in one:
                     break
+            else:
+                continue
+            if found:
+                return None
+            found = guess
+            if not alone:
+                break
         return found
 
     def _named(self, sentence: str) -> set[int]:
-        """The groups of which a word stands in ``sentence``, each from the begin of a word on; scripts without spaces
-        have none to ask for.
-        """
+        """The groups of which a word stands in ``sentence``, each from the begin of a word on."""
+        _, words, groups = self._searched
         found: set[int] = set()
-        for last, (length, begins_word, groups) in self._searched[0].iter(sentence):
-            start = last - length + 1
-            if not (begins_word and start and _WORD.match(sentence[start - 1])):
-                found |= groups
+        for last, word in words.found(sentence):
+            start = last - len(word) + 1
+            # "n't" ends a word.
+            if start and sentence[start - 1] in _IN_WORD and word[0] in _IN_WORD and word[:3] != "n't":
+                continue
+            found |= groups[word]
         return found
 
     @cached_property
-    def _searched(self) -> tuple[ahocorasick.Automaton, list[_Asked]]:
+    def _searched(self) -> tuple[list[_Asked], Words, dict[str, set[int]]]:
+        """What is asked, and the words of all groups with the numbers of those that each belongs to."""
         numbers: dict[tuple[str, ...], int] = {}
         asked = []
         for guess in self._tables.guesses:
@@ -94,9 +104,5 @@ class Guesses:
         for group, number in numbers.items():
             for word in group:
                 for one in self._tables.words[word[1:]] if word[0] == "$" else (word,):
-                    words[plain(one)].add(number)
-        automaton = ahocorasick.Automaton()
-        for word, known in words.items():
-            automaton.add_word(word, (len(word), bool(_WORD.match(word)), known))
-        automaton.make_automaton()
-        return automaton, asked
+                    words[one if one.isascii() else plain(one)].add(number)
+        return asked, Words(words), words

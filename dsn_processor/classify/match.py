@@ -1,10 +1,8 @@
 """Find the rules whose words stand in a text: one pass of an Aho-Corasick automaton for all rows together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
-
-import ahocorasick
 
 from dsn_processor.classify.block import BlockLists
 from dsn_processor.classify.guess import Guesses
@@ -20,6 +18,7 @@ from dsn_processor.classify.rules import (
     load,
     weight,
 )
+from dsn_processor.classify.words import Words
 from dsn_processor.patterns import pattern
 
 #: Longest text that is looked at, in characters. Replies are short; what is longer quotes something.
@@ -115,12 +114,12 @@ class RuleBook:
         self.rule: Mapping[int, Rule] = _Made(self.rules)
         index = tables.found_by or index_of(self.rules)
         self.by_status = index.status
-        self._ranks = index.plain | index.other
+        self._ranks = index.words
         self._names: dict[str, list[str]] = {}
         for provider in tables.providers:
             for word in provider.words:
                 self._names.setdefault(word, []).append(provider.name)
-        self._plain = _automaton([*index.plain, *filter(str.isascii, self._names)])
+        self._words = Words([*self._ranks, *self._names])
         self._suffixes = _suffixes(tables.providers)
         # Servers say the same to thousands; without addresses it is the same to the letter.
         self._scanned = lru_cache(maxsize=SCANS)(self._scan)
@@ -130,12 +129,6 @@ class RuleBook:
 
     def __reduce__(self) -> tuple[type["RuleBook"], tuple[Tables]]:
         return RuleBook, (self.tables,)  # another process builds its own automaton
-
-    @cached_property
-    def _other(self) -> ahocorasick.Automaton:
-        """The words that no ASCII text holds: their letters would slow down each step in one."""
-        words = [*self._ranks, *self._names]
-        return _automaton([word for word in words if not word.isascii()])
 
     @cached_property
     def block_lists(self) -> BlockLists:
@@ -161,17 +154,16 @@ class RuleBook:
         hits: list[Hit] = []
         named: list[str] = []
         rules, ranked, names, hit = self.rule, self._ranks, self._names, tuple.__new__
-        for words in (self._plain,) if text.isascii() else (self._plain, self._other):
-            for last, word in words.iter(text) if words else ():
-                start = last - len(word) + 1
-                if start and text[start - 1] in _IN_WORD and word[0] in _IN_WORD:
-                    continue
-                if word in names:
-                    named += names[word]
-                for rank in ranked.get(word, ()):
-                    fragments = rules[rank].text
-                    if len(fragments) == 1 or _around(text, fragments, start, last + 1):
-                        hits.append(hit(Hit, (rank, start, last + 1)))
+        for last, word in self._words.found(text):
+            start = last - len(word) + 1
+            if start and text[start - 1] in _IN_WORD and word[0] in _IN_WORD:
+                continue
+            if word in names:
+                named += names[word]
+            for rank in ranked.get(word, ()):
+                fragments = rules[rank].text
+                if len(fragments) == 1 or _around(text, fragments, start, last + 1):
+                    hits.append(hit(Hit, (rank, start, last + 1)))
         if not hits and not named:
             return NOTHING
         hits.sort()
@@ -217,14 +209,6 @@ def without_parts(hits: Sequence[Hit], rules: Mapping[int, Rule] | Sequence[Rule
     if not inside:
         return hits
     return [hit for hit in hits if hit[1:] not in inside or rules[hit.rank].origin != ANYBODY]
-
-
-def _automaton(words: Iterable[str]) -> ahocorasick.Automaton:
-    automaton = ahocorasick.Automaton()
-    for word in words:
-        automaton.add_word(word, word)
-    automaton.make_automaton()
-    return automaton
 
 
 def _around(text: str, fragments: tuple[str, ...], start: int, end: int) -> bool:

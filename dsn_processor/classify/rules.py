@@ -118,11 +118,10 @@ class GuessRow(NamedTuple):
 
 class Index(NamedTuple):
     """The ranks of rules, which is where they stand among all in order of their weight, by what they are looked for with:
-    the longest of their fragments, ``plain`` ones in ASCII and ``other`` ones, and ``status`` codes where they have none.
+    the longest of their fragments, and status codes where they have none.
     """
 
-    plain: dict[str, list[int]]
-    other: dict[str, list[int]]
+    words: dict[str, list[int]]
     status: dict[str, list[int]]
 
 
@@ -224,15 +223,14 @@ _TYPES: dict[str | None, BounceType | None] = {None: None, **{one.value: one for
 
 def index_of(rules: Iterable[Rule]) -> Index:
     """What rules in order of their weight are looked for with."""
-    index = Index({}, {}, {})
+    index = Index({}, {})
     for rank, rule in enumerate(rules):
-        words = [max(rule.text, key=len)] if rule.text else []
-        for word in words:
-            (index.plain if word.isascii() else index.other).setdefault(word, []).append(rank)
-        for code in () if words else rule.status:
-            index.status.setdefault(code, []).append(rank)
-    # In their order the automaton is made a fifth sooner.
-    return Index(dict(sorted(index.plain.items())), dict(sorted(index.other.items())), index.status)
+        if rule.text:
+            index.words.setdefault(max(rule.text, key=len), []).append(rank)
+        else:
+            for code in rule.status:
+                index.status.setdefault(code, []).append(rank)
+    return index
 
 
 def read_files() -> tuple[bytes, ...]:
