@@ -27,7 +27,8 @@ def name_pattern(names: Iterable[str], more: str = "") -> re.Pattern[str]:
     """A pattern of fields by their names in lower case, each followed by ``more``. Its group is the name. Some names have
     to begin with "x-": what the engine looks at once for all of these.
     """
-    extended, others = [], []
+    extended: list[str] = []
+    others: list[str] = []
     for name in names:
         (extended if name.startswith("x-") else others).append(name)
     either = "|".join([*others, f"x-(?:{'|'.join(name[2:] for name in extended)})"])

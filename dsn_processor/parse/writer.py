@@ -48,14 +48,14 @@ _TRACKERS = name_pattern(TRACKERS, "[!-9;-~]*")
 @once
 def is_daemon(mail: Mail) -> bool:
     """The mail's From names a program that returns mail. A name alone beside an ordinary return path is a pretence."""
-    sender = mail.folded_from
-    if not contains(sender, DAEMONS):
-        return False
-    name, _, address = sender.rpartition("<")
-    if not name or contains(address, DAEMONS):
+    name, _, address = mail.folded_from.rpartition("<")
+    if contains(address, DAEMONS):
         return True
-    ordinary = has_return_path(mail) or "list-unsubscribe" in mail.fields
-    return not ordinary or mail.returned is not None or bool(mail.status_parts)
+    if not name or not contains(name, DAEMONS):
+        return False
+    if mail.status_parts or mail.returned is not None:
+        return True
+    return not (has_return_path(mail) or "list-unsubscribe" in mail.fields)
 
 
 def is_service(mail: Mail) -> bool:
@@ -142,9 +142,14 @@ def has_forward_subject(mail: Mail) -> bool:
     return _FORWARDED.match(untagged(mail.subject)) is not None
 
 
+def _is_program(mail: Mail) -> bool:
+    """A program wrote it. The author, who mostly tells, is asked first."""
+    return is_daemon(mail) or is_null_sender(mail) or is_automatic(mail)
+
+
 def is_forward(mail: Mail) -> bool:
     """A person's forward of or answer to a report, which is no report."""
-    if is_null_sender(mail) or is_automatic(mail) or is_daemon(mail):
+    if _is_program(mail):
         return False
     return has_forward_subject(mail) or is_person(mail)
 
@@ -152,7 +157,7 @@ def is_forward(mail: Mail) -> bool:
 @once
 def is_person(mail: Mail) -> bool:
     """A mail program in somebody's hands wrote it: it says so, or what it carries is a report itself."""
-    if is_null_sender(mail) or is_automatic(mail) or is_daemon(mail):
+    if _is_program(mail):
         return False
     if has_mail_program(mail):
         return True
