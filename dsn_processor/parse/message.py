@@ -7,7 +7,7 @@ from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, Recipie
 from dsn_processor.parse.arf import complaint_recipients, read_feedback, read_own_form
 from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
 from dsn_processor.parse.dates import iso_date
-from dsn_processor.parse.dsn import host_name, recipient_reports
+from dsn_processor.parse.dsn import Group, host_name, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.mdn import is_plain_receipt, read_disposition
@@ -25,6 +25,7 @@ from dsn_processor.terms import STRENGTH, Action, Kind
 
 _REPORT = "multipart/report"
 _NO_REPORTS = frozenset({Kind.NOT_A_REPORT, Kind.AUTO_REPLY, Kind.CHALLENGE})
+_NO_STATUS: Group = {}
 _KIND_OF = {action: Kind(action.value) for action in Action}
 
 
@@ -155,8 +156,8 @@ def _unreported(mail: Mail, look: _Look) -> ParsedMessage:
 
 def kind_of(recipients: tuple[RecipientReport, ...]) -> Kind:
     """The strongest of the recipients' fates names the mail."""
-    if len(recipients) == 1 and recipients[0].action is not None:
-        return _KIND_OF[recipients[0].action]
+    if len(recipients) == 1 and (action := recipients[0].action) is not None:
+        return _KIND_OF[action]
     actions = {recipient.action for recipient in recipients}
     return _KIND_OF[next(action for action in STRENGTH if action in actions)]
 
@@ -169,7 +170,8 @@ def _facts(
     feedback: FeedbackReport | None = None,
     returned_id: str | None = None,
 ) -> ParsedMessage:
-    fields, status = mail.fields, mail.status_fields.message
+    fields = mail.fields
+    status = mail.status_fields.message if mail.status_parts else _NO_STATUS
     returned = None if kind in _NO_REPORTS else mail.returned
     if returned_id and returned is None:
         returned = ReturnedMessage(message_id=returned_id)
@@ -184,7 +186,7 @@ def _facts(
             mail.subject if mail.subject or "subject" in fields else None,
             host_name(status.get("reporting-mta")),
             status.get("original-envelope-id"),
-            iso_date(status.get("arrival-date")),
+            iso_date(arrival) if (arrival := status.get("arrival-date")) else None,
             recipients,
             returned,
             feedback,

@@ -115,7 +115,7 @@ class Part:
 
     def _header_lines(self, limit: int) -> bytes:
         raw, begin = self.raw, self.start
-        while raw.startswith(b"\n", begin):
+        while raw[begin : begin + 1] == b"\n":
             begin += 1
         end = raw.find(b"\n\n", begin, self.end)
         return raw[begin : min(self.end if end < 0 else end, begin + limit)]
@@ -160,7 +160,7 @@ class CrlfPart(Part):
 
     def _header_lines(self, limit: int) -> bytes:
         raw, begin = self.raw, self.start
-        while raw.startswith(b"\r\n", begin):
+        while raw[begin : begin + 2] == b"\r\n":
             begin += 2
         end = raw.find(b"\r\n\r\n", begin, self.end)
         block = lf_lines(raw[begin : min(self.end if end < 0 else end, begin + 3 * limit)])
