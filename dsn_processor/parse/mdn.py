@@ -7,7 +7,7 @@ from dsn_processor.parse.addresses import is_address, original_address, typed_ad
 from dsn_processor.parse.fields import Fields
 from dsn_processor.parse.mail import Mail
 from dsn_processor.parse.replies import find_command, parse_reply
-from dsn_processor.parse.words import RECEIPT_SUBJECTS, RECEIPT_TEXTS, contains
+from dsn_processor.parse.words import RECEIPT_SUBJECTS, RECEIPT_TEXTS, SAYS_RECEIPT, contains
 from dsn_processor.parse.writer import is_listed, untagged
 from dsn_processor.patterns import pattern
 from dsn_processor.terms import Action, Kind
@@ -24,7 +24,9 @@ _REFUSED = pattern(
 
 def is_plain_receipt(mail: Mail) -> bool:
     """QUIRK: Outlook, Notes and GroupWise also confirm in plain words: the subject and the text have to say it."""
-    if is_listed(mail) or not untagged(mail.subject).casefold().startswith(RECEIPT_SUBJECTS):
+    if not mail.titled & SAYS_RECEIPT or is_listed(mail):
+        return False
+    if not untagged(mail.subject).casefold().startswith(RECEIPT_SUBJECTS):
         return False
     return contains(mail.text[:_HEAD].casefold(), RECEIPT_TEXTS)
 

@@ -75,6 +75,8 @@ class _Look(NamedTuple):
 
 def _opened(raw: bytes, envelope: Envelope | None) -> Mail:
     mail = Mail(raw, envelope)
+    if mail.status_parts or len(mail.parts) == 1:
+        return mail
     if (wrapped := wrapped_report(mail)) is not None:
         raw = wrapped
         mail = Mail(raw, envelope)

@@ -45,8 +45,9 @@ _TICKET = pattern(r"\s*(?:\w{1,5}:\s*)?\[(?:[\w .-]{0,30}#|ticket\b[ :-]{0,3}|ca
 _REPORT_TYPE = pattern(rb"^content-type:[ \t]*multipart/report", re.IGNORECASE | re.MULTILINE)
 _QUOTED = pattern(r"^> [^\n]*", re.MULTILINE)
 # What reports never bring along: archives (aggregate reports, worms), calendars, programs.
-_CARGO = pattern(
-    r"application/(?:x-)?(?:zip|gzip|zip-compressed|gzip-compressed|msdownload|tlsrpt.*|rar.*|7z.*)|text/calendar|text/xml|application/xml"
+_CARGO = frozenset({"text/calendar", "text/xml", "application/xml"})
+_ARCHIVE = pattern(
+    r"application/(?:x-)?(?:zip|gzip|zip-compressed|gzip-compressed|msdownload|tlsrpt.*|rar.*|7z.*)"
 )
 _PROGRAM = pattern(r"name\*?=.{0,200}\.(?:zip|exe|scr|pif|cmd|com|bat|htm|html|gz)\b", re.IGNORECASE)
 
@@ -120,10 +121,13 @@ def has_copy(mail: Mail) -> bool:
 
 
 def _has_cargo(mail: Mail) -> bool:
-    return any(
-        _CARGO.fullmatch(part.content_type) or (part is not mail.root and _PROGRAM.search(part.head))
-        for part in mail.parts
-    )
+    for part in mail.parts:
+        kind = part.content_type
+        if kind in _CARGO or (kind.startswith("application/") and _ARCHIVE.fullmatch(kind)):
+            return True
+        if part is not mail.root and _PROGRAM.search(part.head):
+            return True
+    return False
 
 
 def _is_letter(mail: Mail) -> bool:
@@ -144,11 +148,12 @@ def looks_returned(mail: Mail) -> bool:
     """Who wrote it or what it is called says that mail came back, whatever marks of an automatic reply it bears."""
     if "x-failed-recipients" in mail.fields:
         return True
-    if mail.folded_subject.startswith(AUTO_PREFIXES):
+    automatic = mail.titled & SAYS_AUTO
+    if automatic and mail.folded_subject.startswith(AUTO_PREFIXES):
         return False  # what follows is the subject of the mail that it answers
     if mail.titled & SAYS_RETURNED:
         return True
-    return not mail.titled & SAYS_AUTO and (is_daemon(mail) and says_failed(mail))
+    return not automatic and (is_daemon(mail) and says_failed(mail))
 
 
 def is_plainly_report(mail: Mail, score: int) -> bool:

@@ -244,8 +244,8 @@ DENIALS = ("not ", "fail", "error", "unable")
 
 #: What the beginning and the subject of a report may say, as the bits that ``said`` and ``titled`` find.
 (
-    SAYS_FAILED, SAYS_DELAYED, SAYS_FINAL, SAYS_SUCCESS, SAYS_CHALLENGE, SAYS_CHALLENGE_HINT, SAYS_RETURNED, SAYS_NOTICE, SAYS_AUTO
-) = (1 << bit for bit in range(9))  # fmt: skip
+    SAYS_FAILED, SAYS_DELAYED, SAYS_FINAL, SAYS_SUCCESS, SAYS_CHALLENGE, SAYS_CHALLENGE_HINT, SAYS_RETURNED, SAYS_NOTICE, SAYS_AUTO, SAYS_RECEIPT
+) = (1 << bit for bit in range(10))  # fmt: skip
 _SAYINGS = {
     SAYS_FAILED: TEXTS,
     SAYS_DELAYED: DELAYS,
@@ -259,6 +259,7 @@ _TITLES = {
     SAYS_DELAYED: DELAYS,
     SAYS_NOTICE: NOTICES,
     SAYS_AUTO: AUTO_SUBJECTS,
+    SAYS_RECEIPT: RECEIPT_SUBJECTS,
     SAYS_CHALLENGE: CHALLENGES,
     SAYS_CHALLENGE_HINT: CHALLENGE_HINTS,
 }
