@@ -100,9 +100,13 @@ class Guesses:
                 numbers.setdefault(group, len(numbers)) for group in (*guess.words, guess.unless)
             ]
             asked.append(_Asked(guess, frozenset(groups), unless))
-        words: dict[str, set[int]] = defaultdict(set)
+        groups_of: dict[str, set[int]] = defaultdict(set)
         for group, number in numbers.items():
             for word in group:
                 for one in self._tables.words[word[1:]] if word[0] == "$" else (word,):
-                    words[one if one.isascii() else plain(one)].add(number)
-        return asked, Words(words), words
+                    groups_of[one].add(number)
+        accented = [word for word in groups_of if not word.isascii()]
+        # All at once: for a word alone it takes longer than to search a text for it.
+        for word, bare in zip(accented, plain("\n".join(accented)).splitlines(), strict=True):
+            groups_of[bare] |= groups_of.pop(word)
+        return asked, Words(groups_of), groups_of
