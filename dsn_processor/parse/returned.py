@@ -59,11 +59,13 @@ _HEADER_START = pattern(
 _MSG_ID = pattern(r"<([^<>\s]{1,998})>")
 _USUAL_ID = pattern(r"<([!-;=?-~]{1,998})>")  # in ASCII, which the engine looks up in half the time
 # The fields that identify a message: of the many in a header, no others are looked at, and most need three letters for it.
+# The first letter of each tells them apart.
 _IDENTIFYING = pattern(
-    r"\n(?=[MmFfTtSsDdRr][EeRrOoUuAa][^Cc])(?i:(message-id|from|to|subject|date|return-path))[ \t]*+:[ \t]*+"
+    r"\n(?=([MmFfTtSsDdRr])[EeRrOoUuAa][^Cc])(?i:message-id|from|to|subject|date|return-path)[ \t]*+:[ \t]*+"
     r"(.*+(?:\n[ \t].*(?:\n[ \t].*)*|))",
     re.ASCII,
 )
+_LETTERS = frozenset("MFTSDR")
 
 
 def message_id(value: str | None) -> str | None:
@@ -87,18 +89,21 @@ def _returned(block: str) -> ReturnedMessage | None:
     found = _IDENTIFYING.findall(block)
     if not found:
         return None
-    first = {name.lower(): value for name, value in reversed(found)}
+    found.reverse()  # a field's first value is the last that is kept
+    first = dict(found)
+    if not _LETTERS.issuperset(first):
+        first = {letter.upper(): value for letter, value in found}
     get = first.get
-    sender = get("return-path")
+    sender = get("R")
     # Past the constructor of a named tuple, which takes twice as long: in the order of ReturnedMessage.
     return tuple.__new__(
         ReturnedMessage,
         (
-            message_id(get("message-id")),
-            _text(get("from")),
-            _text(get("to")),
-            _text(get("subject")),
-            iso_date(get("date")),
+            message_id(get("M")),
+            _text(get("F")),
+            _text(get("T")),
+            _text(get("S")),
+            iso_date(get("D")),
             None if sender is None else unfold(sender).strip("<> "),
         ),
     )
