@@ -5,28 +5,37 @@ them takes longer than to read a mail.
 import re
 from typing import Any, AnyStr, cast
 
+_METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
+
 
 class _Pattern:
-    """Stands in for a ``re.Pattern``. From the first use on its methods are those of the compiled one, so that a call
-    costs no more.
-    """
+    """Stands in for a ``re.Pattern``, whose methods it has once they were asked for."""
+
+    __slots__ = (*_METHODS, "flags", "pattern")
 
     def __init__(self, source: Any, flags: int) -> None:
         self.pattern = source
         self.flags = flags
 
+
+class _Uncompiled(_Pattern):
+    """A pattern up to its first use. Then it changes its class, since ``__getattr__`` slows down every look at an attribute."""
+
+    __slots__ = ()
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name not in _METHODS:
             raise AttributeError(name)
         compiled = re.compile(self.pattern, self.flags)
-        for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
+        for method in _METHODS:
             setattr(self, method, getattr(compiled, method))
+        self.__class__ = _Pattern  # type: ignore[assignment]
         return getattr(compiled, name)
 
 
 def pattern(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """``re.compile`` put off to the first use, and with it any complaint about ``source``."""
-    return cast("re.Pattern[AnyStr]", _Pattern(source, flags))
+    return cast("re.Pattern[AnyStr]", _Uncompiled(source, flags))
 
 
 def holds(text: str, words: tuple[str, ...]) -> bool:
