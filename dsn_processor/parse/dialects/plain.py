@@ -36,8 +36,7 @@ _AT_START = pattern(
 )
 _LABELLED = pattern(
     r"^[ \t*>|-]{0,12}(?:final-|original-|failed |intended |e-?mail |mail |envelope |the )?"
-    r"(?:recipient'?s?(?: address(?:es)?)?(?:\(s\))?|to|rcpt[ -]to|user|address(?:ee)?|deliver(?:y|ed) to|sent to|mailbox|message to|(?:un)?deliverable to|undeliverable (?:address|recipient)|failed address|empfänger(?:adresse)?|"
-    rf"destinataire|destinatario|destinatário|ontvanger|получатель|收件人|宛先|受信者|unknown (?:user|address|recipient)|invalid (?:user|address|recipient)|user mailbox exceeds allowed size|user unknown|no such user|(?:[\w ]{{3,40}}))"
+    r"(?:recipient'?s?(?: address(?:es)?)?(?:\(s\))?|to|rcpt-to|宛先|[\w ]{3,40})"
     rf"[ \t]*(?:[:=;]|：)[ \t]*(?:rfc822;|mailto:|smtp:)?[ \t]*[<\"'\[]?(?P<address>{_ADDRESS})(?P<rest>[^\n]*)$",
     re.IGNORECASE,
 )
@@ -70,8 +69,7 @@ _END = pattern(
     r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
     re.IGNORECASE,
 )
-
-
+_END_BEGINS = "-=*_morstc"
 _OTHERS = ("from", "to", "reply-to", "sender", "return-path", "delivered-to", "x-original-to", "errors-to")
 
 
@@ -87,13 +85,14 @@ class Lines:
     """The lines of a notice, and the numbers of those that may name somebody."""
 
     def __init__(self, notice: str) -> None:
-        self.all = notice[:SIZE].split("\n")[:LINES]
+        self.text = notice[:SIZE]
+        self.all = self.text.split("\n")[:LINES]
         self.naming = [number for number, line in enumerate(self.all) if "@" in line]
 
     @cached_property
-    def hold_reply(self) -> bool:
-        """One of them is a reply that names somebody."""
-        return any(_IN_REPLY.match(self.all[number]) for number in self.naming)
+    def replies(self) -> dict[int, re.Match[str]]:
+        """Those of them that are replies, by their numbers."""
+        return {number: match for number in self.naming if (match := _IN_REPLY.match(self.all[number]))}
 
 
 class Others:
@@ -112,10 +111,11 @@ class Others:
     def __contains__(self, folded: object) -> bool:
         if not isinstance(folded, str) or folded not in self._anywhere or folded in self._wanted:
             return False
-        returned = self._mail.returned
-        return any(_names(text, folded) for text in self._texts) and not (
-            returned is not None and _names(returned.to or "", folded)
-        )
+        for text in self._texts:
+            if _names(text, folded):
+                returned = self._mail.returned
+                return returned is None or not _names(returned.to or "", folded)
+        return False
 
     @cached_property
     def _texts(self) -> list[str]:
@@ -138,7 +138,7 @@ def find_recipients(mail: Mail, notice: str) -> list[Found]:
     named: list[str] = []
     if failed := mail.fields.raw("x-failed-recipients"):
         named = [address for one in re.split(r"[,\s]+", failed) if is_address(address := bare_address(one))]
-    wanted = frozenset(address.casefold() for address in named)
+    wanted = frozenset([address.casefold() for address in named])
     found = _first_shape(_SHAPES, lines, Others(mail, wanted), wanted)
     if not found and came_back(mail):
         # A sender may have written to itself: then only the report's writer is no recipient.
@@ -174,13 +174,13 @@ def _first_shape(
 def _at_line_start(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
     asides: list[Found] = []
-    for match, words in _chunks(lines, _AT_START):
-        before = lines_before(match)
+    for match, before, words in _chunks(lines, _AT_START):
+        address = match["address"]
         bare = not before.strip(_BULLETS)
-        if _allowed(match["address"], excluded) and (bare or not _names_another(before)):
+        if _allowed(address, excluded) and (bare or not _names_another(before)):
             # "Questions? help@example.net" names whom to ask; it counts only where nobody else is named.
-            aside = not bare and _ROLE.match(match["address"]) and any(letter.isalpha() for letter in before)
-            (asides if aside else found).append(Found(match["address"], words, made_from(words)))
+            aside = not bare and _ROLE.match(address) and any(letter.isalpha() for letter in before)
+            (asides if aside else found).append(Found(address, words, made_from(words)))
     return found or asides
 
 
@@ -195,20 +195,17 @@ def _is_boiler(text: str) -> bool:
     return _BOILER.search(text) is not None
 
 
-def lines_before(match: re.Match[str]) -> str:
-    """What stands before the address on its line."""
-    return match.string[: match.start("address")]
-
-
-def _chunks(lines: Lines, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
-    """Each line that ``pattern`` matches, with the words behind the address and on the lines that belong to it."""
+def _chunks(lines: Lines, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str, str]]:
+    """Each line that ``pattern`` matches, with what stands before the address on it, and the words behind the address and
+    on the lines that belong to it.
+    """
     for number in lines.naming:
         line = lines.all[number]
         match = pattern.match(line)
         if match is None:
             continue
         words = []
-        if (before := lines_before(match)) and _CODE.search(before):
+        if (before := line[: match.start("address")]) and _CODE.search(before):
             words.append(before.strip(" \t<"))
         if rest := match["rest"].strip(" \t:;,.->]\"'"):
             words.append(rest)
@@ -216,7 +213,7 @@ def _chunks(lines: Lines, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[s
             origin = MADE_FROM.search(line)
             words += [origin[0]] if origin else []
         words += _below(lines.all, number + 1, pattern)
-        yield match, "\n".join(words)[:CHUNK]
+        yield match, before, "\n".join(words)[:CHUNK]
 
 
 def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
@@ -225,31 +222,32 @@ def _below(lines: list[str], start: int, pattern: re.Pattern[str]) -> list[str]:
     """
     words: list[str] = []
     for line in lines[start : start + 60]:
-        if not line.strip():
+        said = line.strip()
+        if not said:
             if words and not words[-1].endswith(":"):
                 break
             continue
         if "@" in line and pattern.match(line):
             # "The following recipients did not receive your message:" introduces what follows.
             return words[:-1] if words and words[-1].endswith(":") else words
-        if _END.match(line):
+        if said[0].casefold() in _END_BEGINS and _END.match(line):
             break
-        words.append(_spaced(line.strip()))
+        words.append(said if " " in said else _spaced(said))
     return words
 
 
 def _spaced(line: str) -> str:
-    """QUIRK: some qmail writes replies as "Remote_host_said:_550_5.1.1_User_unknown"."""
-    return line.replace("_", " ") if " " not in line and line.count("_") >= UNDERSCORES else line
+    """A line without blanks. QUIRK: some qmail writes replies as "Remote_host_said:_550_5.1.1_User_unknown"."""
+    return line.replace("_", " ") if line.count("_") >= UNDERSCORES else line
 
 
 def _in_replies(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
-    if not lines.hold_reply:
+    if not lines.replies:
         return found
     heard: list[str] = []  # the dialogue above the line, which says what the server answered
-    for line in lines.all:
-        match = _IN_REPLY.match(line) if "@" in line else None
+    for number, line in enumerate(lines.all):
+        match = lines.replies.get(number)
         if line.lstrip().startswith((">>>", "<<<")) and not (
             match and _allowed(match["address"], excluded) and not heard
         ):
@@ -271,9 +269,11 @@ def _turned(line: str, heard: list[str]) -> str:
 
 
 def _delivering(lines: Lines, excluded: Container[str]) -> list[Found]:
+    if "delivering your " not in lines.text:
+        return []
     return [
         Found(match["address"], words)
-        for match, words in _chunks(lines, _DELIVERING)
+        for match, _, words in _chunks(lines, _DELIVERING)
         if _allowed(match["address"], excluded)
     ]
 
@@ -281,18 +281,17 @@ def _delivering(lines: Lines, excluded: Container[str]) -> list[Found]:
 def _bare_start(lines: Lines, excluded: Container[str]) -> list[Found]:
     return [
         Found(match["address"], words)
-        for match, words in _chunks(lines, _BARE_START)
+        for match, _, words in _chunks(lines, _BARE_START)
         if _allowed(match["address"], excluded) and not _is_boiler(match["rest"])
     ]
 
 
 def _labelled(lines: Lines, excluded: Container[str]) -> list[Found]:
     found: list[Found] = []
-    for match, words in _chunks(lines, _LABELLED):
-        label = lines_before(match)
+    for match, label, words in _chunks(lines, _LABELLED):
         if not _allowed(match["address"], excluded) or _is_boiler(label):
             continue
-        one = Found(match["address"], _with_label(match, words))
+        one = Found(match["address"], f"{label.strip(_QUOTES)} {words}".strip())
         if found and _ORIGINAL.match(label) and not found[-1].original:
             one = _same(found.pop(), one)
         found.append(one)
@@ -320,10 +319,6 @@ def _same(final: Found, stated: Found) -> Found:
     words = f"{final.words}\n{stated.words}".strip()[:CHUNK]
     address = final.address if "." in final.address.rpartition("@")[2] else stated.address
     return Found(address, words, stated.address)
-
-
-def _with_label(match: re.Match[str], words: str) -> str:
-    return f"{lines_before(match).strip(_QUOTES)} {words}".strip()
 
 
 def _in_sentences(lines: Lines, excluded: Container[str]) -> list[Found]:
@@ -364,10 +359,11 @@ def _once(found: list[Found]) -> list[Found]:
     merged: dict[str, Found] = {}
     for one in found:
         address = one.address.strip(".'`\"") if not one.address.startswith('"') else one.address
-        before = merged.get(address.casefold())
+        folded = address.casefold()
+        before = merged.get(folded)
         if before is None:
-            merged[address.casefold()] = Found(address, one.words, one.original)
+            merged[folded] = one if address == one.address else one._replace(address=address)
         elif one.words and one.words not in before.words:
             words = f"{before.words}\n{one.words}".strip()[:CHUNK]
-            merged[address.casefold()] = Found(before.address, words, before.original or one.original)
+            merged[folded] = Found(before.address, words, before.original or one.original)
     return list(merged.values())
