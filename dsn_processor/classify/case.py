@@ -84,7 +84,7 @@ class Case:
             if source == "diagnostic_code":
                 line = spaced(self.diagnostic)
             else:
-                line = spaced(one_line(self.recipient.explanation))
+                line = one_line(self.recipient.explanation)[:LIMIT].rstrip()
             self._lines[source] = line
         return line
 

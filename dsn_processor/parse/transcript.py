@@ -5,20 +5,18 @@ import re
 from dsn_processor.facts import RecipientReport
 from dsn_processor.parse.addresses import bare_address
 from dsn_processor.parse.replies import find_reply_code, join_lines
-from dsn_processor.patterns import pattern
+from dsn_processor.patterns import holds, pattern
 
 #: A reply with words of its own.
 HEARD = pattern(r"<<<[ \t]*[45]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ])?[^\n]{0,200}[A-Za-z]{4}")
 # What Sendmail turns a reply into, from its code alone: "User unknown" for any 550, "Service unavailable" for any 554.
-# The look-behinds, which ask for the begin of a line, stand behind what the engine can leap to.
 _TURNED = pattern(
-    r"[45](?<![^\n].)\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:(?:<[^<>\n]{1,320}>|[^\s<>]{1,320})\.\.\. [^\n]*|Service unavailable)$",
+    r"\n[45]\d\d (?:[45]\.\d{1,3}\.\d{1,3} )?(?:(?:<[^<>\n]{1,320}>|[^\s<>]{1,320})\.\.\. [^\n]*|Service unavailable)$",
     re.MULTILINE,
 )
 # ... and the server's word on the DATA that Sendmail sent along with the refused RCPT (RFC 2920).
 _AFTERWARDS = pattern(
-    r"\n[ \t]*+<<<[ \t]*[45]\d\d[^\n]*(?:no valid recipients|need rcpt|no recipients|bad sequence)[^\n]*",
-    re.IGNORECASE,
+    r"\n[ \t]*+<<<[ \t]*[45]\d\d[^\n]*(?:[Nn](?i:o valid recipients|eed rcpt|o recipients)|[Bb](?i:ad sequence))[^\n]*"
 )
 _AFTERWARDS_SAYS = ("no valid recipients", "need rcpt", "no recipients", "bad sequence")
 _SAID = pattern(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
@@ -31,16 +29,17 @@ def without_translation(words: str) -> str:
     """The words without Sendmail's translation of a reply that has words of its own, and without what came of it."""
     if "<<<" not in words:
         return words
-    kept = _AFTERWARDS.sub("\n", "\n" + words)[1:] if _may_go_on(words) else words
-    if not HEARD.search(kept):
-        return kept if "<<<" in kept else words
-    return _TURNED.sub("", kept)
+    lines = "\n" + words  # each behind a line end
+    if _may_go_on(words):
+        lines = _AFTERWARDS.sub("\n", lines)
+    if not HEARD.search(lines):
+        return lines[1:] if "<<<" in lines else words
+    return _TURNED.sub("\n", lines)[1:]
 
 
 def _may_go_on(words: str) -> bool:
     """Whether anything of ``_AFTERWARDS`` may be found."""
-    folded = words.lower()
-    return not words.isascii() or any(says in folded for says in _AFTERWARDS_SAYS)
+    return not words.isascii() or holds(words.lower(), _AFTERWARDS_SAYS)
 
 
 def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
