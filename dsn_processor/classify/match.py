@@ -114,7 +114,7 @@ class RuleBook:
         self.rule: Mapping[int, Rule] = _Made(self.rules)
         index = tables.found_by or index_of(self.rules)
         self.by_status = index.status
-        self._ranks = index.words
+        self._ranks, self._others = index.words, index.others
         self._names: dict[str, list[str]] = {}
         for provider in tables.providers:
             for word in provider.words:
@@ -153,16 +153,16 @@ class RuleBook:
     def _scan(self, text: str) -> Scan:
         hits: list[Hit] = []
         named: list[str] = []
-        rules, ranked, names, hit = self.rule, self._ranks, self._names, tuple.__new__
+        rules, others, names, hit = self.rule, self._others, self._names, tuple.__new__
         for last, word in self._words.found(text):
             start = last - len(word) + 1
             if start and text[start - 1] in _IN_WORD and word[0] in _IN_WORD:
                 continue
             if word in names:
                 named += names[word]
-            for rank in ranked.get(word, ()):
-                fragments = rules[rank].text
-                if len(fragments) == 1 or _around(text, fragments, start, last + 1):
+            for rank in self._ranks.get(word, ()):
+                other = others[rank]
+                if not other or (other in text and _around(text, rules[rank].text, start, last + 1)):
                     hits.append(hit(Hit, (rank, start, last + 1)))
         if not hits and not named:
             return NOTHING

@@ -118,11 +118,13 @@ class GuessRow(NamedTuple):
 
 class Index(NamedTuple):
     """The ranks of rules, which is where they stand among all in order of their weight, by what they are looked for with:
-    the longest of their fragments, and status codes where they have none.
+    the longest of their fragments, and status codes where they have none. ``others`` holds by rank the next longest, which
+    mostly does not stand beside the longest: "" where there is none.
     """
 
     words: dict[str, list[int]]
     status: dict[str, list[int]]
+    others: list[str]
 
 
 class Tables(NamedTuple):
@@ -198,23 +200,15 @@ def read_compiled(fresh: str) -> Tables | None:
 
 
 def _rule(row: list[Any]) -> Rule:
-    name, reason, text, confidence, strength, origin, *more = row
-    seldom: dict[str, Any] = more[0] if more else {}
-    provider, status, replies, commands, action, kind = map(seldom.get, SELDOM)
-    return Rule(
-        name,
-        _REASONS[reason],
-        tuple(text),
-        provider,
-        tuple(status or ()),
-        tuple(replies or ()),
-        tuple(commands or ()),
-        action,
-        _TYPES[kind],
-        confidence,
-        strength,
-        origin,
-    )
+    id_, reason, text, sure, strength, origin, *more = row
+    rule = Rule(id_, _REASONS[reason], tuple(text), confidence=sure, strength=strength, origin=origin)
+    if not more:
+        return rule
+    seldom: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in more[0].items()
+    }
+    seldom["bounce_type"] = _TYPES[seldom.get("bounce_type")]
+    return rule._replace(**seldom)
 
 
 _REASONS = {one.value: one for one in Reason}
@@ -223,10 +217,12 @@ _TYPES: dict[str | None, BounceType | None] = {None: None, **{one.value: one for
 
 def index_of(rules: Iterable[Rule]) -> Index:
     """What rules in order of their weight are looked for with."""
-    index = Index({}, {})
+    index = Index({}, {}, [])
     for rank, rule in enumerate(rules):
-        if rule.text:
-            index.words.setdefault(max(rule.text, key=len), []).append(rank)
+        longest, *others = sorted(rule.text, key=len, reverse=True) or [""]
+        index.others.append(others[0] if others else "")
+        if longest:
+            index.words.setdefault(longest, []).append(rank)
         else:
             for code in rule.status:
                 index.status.setdefault(code, []).append(rank)
