@@ -4,13 +4,13 @@ one thread.
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801  named as the one it stands in for
-    """Computed at the first look, then an ordinary attribute in the instance's ``__dict__``."""
+    """Computed at the first look, then an ordinary attribute of the instance."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
         self._compute = compute
@@ -18,7 +18,8 @@ class cached_property(Generic[T]):  # noqa: N801  named as the one it stands in 
         self.__doc__ = compute.__doc__
 
     def __get__(self, instance: Any, owner: type | None = None) -> T:
-        value = instance.__dict__[self._name] = self._compute(instance)
+        value = self._compute(instance)
+        setattr(instance, self._name, value)
         return value
 
 
@@ -37,9 +38,11 @@ def once(look: Callable[[M], T]) -> Callable[[M], T]:
 
     def asked(mail: M) -> T:
         seen = mail.seen
+        answer: T
         if name in seen:
-            return cast("T", seen[name])
-        answer = seen[name] = look(mail)
+            answer = seen[name]
+        else:
+            answer = seen[name] = look(mail)
         return answer
 
     return update_wrapper(asked, look)
