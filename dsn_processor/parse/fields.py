@@ -14,8 +14,9 @@ ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
 
 # One field with its folded lines. Each alternative consumes what it matches once: linear.
 _FIELD = pattern(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+# What follows a field's name: a line, as far as values are read, and its folded lines.
+_VALUE = pattern(rf"[ \t]*+(.{{0,{VALUE_LIMIT}}}+(?:\n[ \t].*+)*)")
 _BLANKS_BEHIND = pattern(r"\n[!-9;-~]+[ \t]+:")
-_FOLDING = (" ", "\t")
 _ENCODED_WORD = pattern(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
 _Q_ESCAPE = pattern(rb"=([0-9A-Fa-f]{2})")
 _PARAMETER = pattern(
@@ -33,6 +34,17 @@ def name_pattern(names: Iterable[str], more: str = "") -> re.Pattern[str]:
         (extended if name.startswith("x-") else others).append(name)
     either = "|".join([*others, f"x-(?:{'|'.join(name[2:] for name in extended)})"])
     return pattern(rf"\n((?:{either}){more})[ \t]*:")
+
+
+class _Needles(dict[str, str]):
+    """What a block is searched for, by the name of a field: put together once."""
+
+    def __missing__(self, name: str) -> str:
+        needle = self[name] = f"\n{name}:"
+        return needle
+
+
+_NEEDLES = _Needles()
 
 
 class Fields:
@@ -64,7 +76,7 @@ class Fields:
         return {name.lower(): value for name, value in reversed(self.pairs)}
 
     def __contains__(self, name: str) -> bool:
-        return f"\n{name}:" in self._lower if self._first is None else name in self._first
+        return _NEEDLES[name] in self._lower if self._first is None else name in self._first
 
     @property
     def folded(self) -> str:
@@ -79,25 +91,23 @@ class Fields:
         """Match a field's first value, folded as it came; None where a name of the block has blanks behind it."""
         if self._first is not None:
             return None
-        start = self._lower.find(f"\n{name}:")
-        return None if start < 0 else value.match(self._block, start + len(name) + 2)
+        needle = _NEEDLES[name]
+        start = self._lower.find(needle)
+        return None if start < 0 else value.match(self._block, start + len(needle))
 
     def raw(self, name: str) -> str | None:
         """The first value of a field (``name`` in lower case), unfolded, undecoded."""
         if self._first is not None:
             value = self._first.get(name)
             return None if value is None else unfold(value)
-        start = self._lower.find(f"\n{name}:")
+        needle = _NEEDLES[name]
+        start = self._lower.find(needle)
         if start < 0:
             return None
-        block = self._block
-        start += len(name) + 2
-        end = block.find("\n", start)
-        if 0 <= end < start + VALUE_LIMIT and block[end + 1 : end + 2] not in _FOLDING:
-            return block[start:end].strip()
-        while end >= 0 and block.startswith(_FOLDING, end + 1):
-            end = block.find("\n", end + 1)
-        return unfold((block[start:end] if end >= 0 else block[start:]).lstrip(" \t"))
+        match = _VALUE.match(self._block, start + len(needle))
+        assert match is not None  # an empty value matches, too
+        value = match[1]
+        return unfold(value) if "\n" in value else value.strip()
 
     def text(self, name: str) -> str | None:
         """The first value of a field as text: encoded words and raw 8-bit decoded."""
