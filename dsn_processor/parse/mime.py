@@ -171,12 +171,8 @@ class CrlfPart(Part):
         spans = _usual_spans(self, b"\r\n")
         if not (spans and boundary):
             raise DoubtError
-        # Another line end may stand before a delimiter, too.
-        closing = spans[-1][1] + len(boundary) + 4
-        if self.raw.count(b"--" + boundary, self.start, closing) != len(spans) + 1:
-            raise DoubtError
         for _, end in spans:
-            if self.raw.startswith(b"\r", end - 1):
+            if self.raw[end - 1] == CR:
                 raise DoubtError
         return spans
 
@@ -212,9 +208,13 @@ def parse_mime(raw: bytes, defects: list[Defect]) -> list[Part]:
     Mail has CRLF for line ends (RFC 5322 section 2.3), or LF as many stores keep it. What has neither throughout is brought
     to LF as a whole.
     """
-    if CR in raw and (parts := _crlf_parts(raw, defects)):
-        return parts
-    raw = without_nul(lf_lines(raw)).removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
+    if CR in raw:
+        if parts := _crlf_parts(raw, defects):
+            return parts
+        raw = lf_lines(raw)
+    raw = without_nul(raw)
+    if raw.startswith(_ODD_BEGINNINGS):
+        raw = raw.removeprefix(b"\xef\xbb\xbf").lstrip(b"\n")
     start = _after_envelope_lines(raw)
     return _tree(Part(raw, start, len(raw), 0), defects)
 
@@ -247,9 +247,10 @@ def _tree(root: Part, defects: list[Defect]) -> list[Part]:
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
         spans = part.spans(defects)
         room = PART_LIMIT - len(parts)
-        kind, raw = type(part), part.raw
-        part.children = [kind(raw, begin, end, depth, default) for begin, end in spans[:room]]
-        parts[place:place] = part.children
+        kind, raw, children = type(part), part.raw, part.children
+        for begin, end in spans[:room]:
+            children.append(kind(raw, begin, end, depth, default))
+        parts[place:place] = children
         if len(spans) > room:
             defects.append(Defect("mime_parts_exceeded", f"{PART_LIMIT} parts"))
             return parts
@@ -257,20 +258,25 @@ def _tree(root: Part, defects: list[Defect]) -> list[Part]:
 
 
 def _usual_spans(part: Part, line_end: bytes) -> list[tuple[int, int]] | None:
-    """The spans between a multipart's delimiter lines where these are beyond doubt, as nearly all are; else None."""
+    """The spans between a multipart's delimiter lines where these are beyond doubt, as nearly all are: each stands behind
+    ``line_end``, and the boundary nowhere else; else None.
+    """
     raw, start, end = part.raw, part.start, part.end
-    needle = line_end + b"--" + part.facts.boundary
-    width, length = len(line_end), len(needle)
-    at = raw.find(needle, start - width, end)
-    if at < 0 or (at > start and b":" in raw[start:at] and _LOST_PART.search(lf_lines(raw[start:at]))):
+    delimiter = b"--" + part.facts.boundary
+    width, length = len(line_end), len(delimiter)
+    at = raw.find(delimiter, start, end)
+    if at < 0 or raw[at - width : at] != line_end:
+        return None
+    if at > start and b":" in raw[start:at] and _LOST_PART.search(lf_lines(raw[start:at])):
         return None
     spans: list[tuple[int, int]] = []
     after = at + length
-    while raw.startswith(line_end, after) and len(spans) < _USUAL_PARTS:
-        at = raw.find(needle, after, end)
-        if at <= after:
+    while raw[after : after + width] == line_end and len(spans) < _USUAL_PARTS:
+        after += width
+        at = raw.find(delimiter, after, end)
+        if at <= after or raw[at - width : at] != line_end:
             return None
-        spans.append((after + width, at))
+        spans.append((after, at - width))
         after = at + length
     return spans if _CLOSING.match(raw, after, end) else None
 
