@@ -60,7 +60,7 @@ def iso_date(text: str | None) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _usual_day(text: str) -> str | None:
     """``Sun, 1 Nov 2026`` -> ``2026-11-01``; None where it is written otherwise, or there is no such day."""
     if not (match := _USUAL_DAY.match(text)):
