@@ -7,6 +7,7 @@ from dsn_processor.facts import Envelope, FeedbackReport, ParsedMessage, Recipie
 from dsn_processor.parse.arf import complaint_recipients, read_feedback, read_own_form
 from dsn_processor.parse.autoreply import is_auto_reply, is_challenge
 from dsn_processor.parse.dates import iso_date
+from dsn_processor.parse.dialects import read_plain_report
 from dsn_processor.parse.dsn import Group, host_name, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.mail import Mail
@@ -116,8 +117,6 @@ def _seen(mail: Mail) -> _Look:
 
 
 def _read_plain(mail: Mail) -> tuple[RecipientReport, ...]:
-    from dsn_processor.parse.dialects import read_plain_report  # noqa: PLC0415  its patterns take long to compile
-
     return read_plain_report(mail)
 
 
