@@ -24,12 +24,14 @@ class Folder:
         names: list[str] = []
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    names.append(f"{entry.name}/")
-                    continue
-                names.append(entry.name)
-                if not entry.is_file(follow_symlinks=False):
-                    self.odd[entry.name] = describe(entry.stat(follow_symlinks=False).st_mode)
+                name = entry.name
+                if entry.is_file(follow_symlinks=False):
+                    names.append(name)
+                elif entry.is_dir(follow_symlinks=False):
+                    names.append(f"{name}/")
+                else:
+                    names.append(name)
+                    self.odd[name] = describe(entry.stat(follow_symlinks=False).st_mode)
         names.sort(reverse=True)
         self.is_maildir = "cur/" in names and "new/" in names
         if self.is_maildir:

@@ -87,10 +87,12 @@ class Walk:
                 if (name := folder.next()) is None:
                     stack.pop().close()
                     continue
-                source = f"{folder.source}/{printable_path(name.removesuffix('/'))}"
                 if folder.is_plain and name[-4:] == ".eml" and name[0] != ".":
-                    yield self._mail(name, folder, source)  # as nearly all: nothing else is to be asked
-                elif name[-1] != "/":
+                    # As nearly all: nothing else is to be asked.
+                    yield self._mail(name, folder, f"{folder.source}/{printable_path(name)}")
+                    continue
+                source = f"{folder.source}/{printable_path(name.removesuffix('/'))}"
+                if name[-1] != "/":
                     yield from self._entry(name, folder, source)
                 elif len(stack) > self._limits.depth:
                     yield Skipped(
@@ -116,11 +118,11 @@ class Walk:
         if known is Format.MAIL:
             yield self._mail(name, folder, source)
             return
-        opened = _open(name, folder, source)
-        if isinstance(opened, Skipped):
-            yield opened
+        try:
+            descriptor, size = open_file(name, None if folder is None else folder.descriptor)
+        except (NotRegularError, OSError) as error:
+            yield _left_out(source, error, folder)
             return
-        descriptor, size = opened
         try:
             yield from self._look(descriptor, known, source, named=folder is None)
         except OSError as error:
@@ -131,10 +133,10 @@ class Walk:
 
     def _mail(self, name: str, folder: Folder | None, source: str) -> InboundMessage | Skipped:
         """A file that is one mail."""
-        opened = _open(name, folder, source)
-        if isinstance(opened, Skipped):
-            return opened
-        descriptor, size = opened
+        try:
+            descriptor, size = open_file(name, None if folder is None else folder.descriptor)
+        except (NotRegularError, OSError) as error:
+            return _left_out(source, error, folder)
         try:
             raw, cut = read_head(descriptor, size, self._limits.mail)
         except OSError as error:
@@ -171,14 +173,11 @@ class Walk:
                 self._open = None
 
 
-def _open(name: str, folder: Folder | None, source: str) -> tuple[int, int] | Skipped:
-    """Descriptor and size of a file, or why it is not read."""
-    try:
-        return open_file(name, None if folder is None else folder.descriptor)
-    except NotRegularError as error:
+def _left_out(source: str, error: NotRegularError | OSError, folder: Folder | None) -> Skipped:
+    """Why a file, which the user named where ``folder`` is None, was not opened."""
+    if isinstance(error, NotRegularError):
         return Skipped(source, str(error), failed=folder is None)
-    except OSError as error:
-        return Skipped(source, complaint(error))
+    return Skipped(source, complaint(error))
 
 
 def read_stdin(limit: int) -> InboundMessage:
