@@ -36,7 +36,7 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
 
 
 def _explained(report: RecipientReport, words: str) -> RecipientReport:
-    # Taken apart and put together: _replace takes several times as long.
+    # Taken apart and put together past the constructor: _replace takes several times as long.
     (
         address, original, action, status, code, told, kind, explanation, host, command, last, until, category, origin,
     ) = report  # fmt: skip
@@ -47,21 +47,24 @@ def _explained(report: RecipientReport, words: str) -> RecipientReport:
         address = made
     elif made and made.casefold() == address.casefold():
         made = None
-    return RecipientReport(
-        address,
-        original or made,
-        action,
-        merged_status(status, words),
-        code or find_reply_code(words),
-        told,
-        kind,
-        without_octals(f"{explanation}\n{words}" if explanation else words),
-        host,
-        command or (told and find_command(told)) or find_command(words),
-        last,
-        until,
-        category,
-        origin,
+    return tuple.__new__(
+        RecipientReport,
+        (
+            address,
+            original or made,
+            action,
+            merged_status(status, words),
+            code or find_reply_code(words),
+            told,
+            kind,
+            without_octals(f"{explanation}\n{words}" if explanation else words),
+            host,
+            command or (told and find_command(told)) or find_command(words),
+            last,
+            until,
+            category,
+            origin,
+        ),
     )
 
 

@@ -21,6 +21,7 @@ _CODE_AND_STATUS = pattern(
 _CODE_AT_START = pattern(
     r"[\s<\"'(]*(?:smtp[;:]?\s*)?(?:#?[245]\.\d{1,3}\.\d{1,3}\s+smtp;\s*)?([245](?:[0-5]\d|71))(?![\w.:/])"
 )
+_USUAL_CODES = {f"{code} ": code for code in (421, 450, 451, 452, 550, 551, 552, 553, 554)}  # at the start
 # A bare number of the right shape, and neither an amount nor a part of something longer ...
 _CODE_ALONE = pattern(
     r"([45](?:[0-5]\d|71))(?<![\w.+/]...)(?=[ \t\-\"')\]:;,.#\n]|$)(?![.:]\d)"
@@ -115,6 +116,8 @@ def find_reply_code(text: str) -> int | None:
     """
     if ("... " in text or "<<<" in text) and (match := _CODE_HEARD.search(text)):
         return int(match[1] or match[2])
+    if code := _USUAL_CODES.get(text[:4]):
+        return code
     if (not text[:1].isalpha() or text[0] == "s") and (match := _CODE_AT_START.match(text)):
         return int(match[1])
     if _may_hold_status(text) and (match := _CODE_AND_STATUS.search(text)):
