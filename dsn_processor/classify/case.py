@@ -1,9 +1,10 @@
 """One recipient under judgement: its report, what was found in it so far, and how a finding becomes a candidate."""
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 from dsn_processor.classify.match import LIMIT, NOTHING, RuleBook, Scan, spaced
-from dsn_processor.classify.rules import ANYBODY, CONDITIONS, UNCONDITIONAL, VAGUE, CodeMeaning, Rule, weight
+from dsn_processor.classify.rules import ANYBODY, VAGUE, Rule, weight
 from dsn_processor.facts import Candidate, Evidence, RecipientReport
 from dsn_processor.lines import one_line
 from dsn_processor.patterns import holds, pattern
@@ -47,23 +48,29 @@ _ABOUT_RECIPIENT = frozenset(
 ) - {Reason.DOMAIN_NULL_MX}
 
 
+Meaning = tuple[Reason, float, BounceType | None]  # a CodeMeaning is one
+
 # An enum is slow to look into.
 _HARD, _SOFT, _DELAYED = BounceType.HARD, BounceType.SOFT, Action.DELAYED
 _RATE_LIMITED, _DOMAIN_NOT_FOUND = Reason.RATE_LIMITED, Reason.DOMAIN_NOT_FOUND
+_rounded = lru_cache(maxsize=256)(partial(round, ndigits=2))  # a number is written and read for it
 _new = tuple.__new__  # past the constructor of a named tuple, which takes twice as long
 
 
 class Case:
     """One recipient under judgement: its report, and what was found in it so far."""
 
-    _providers: frozenset[str] | None = None
+    _providers: set[str | None] | None = None
     _codes: list[str] | None = None
     _discount = EXPLANATION_DISCOUNT
 
-    def __init__(self, recipient: RecipientReport, reporting_mta: str | None, book: RuleBook) -> None:
+    def __init__(
+        self, recipient: RecipientReport, reporting_mta: str | None, book: RuleBook, *, trace: bool = False
+    ) -> None:
         self.recipient = recipient
         self.reporting_mta = reporting_mta
         self.book = book
+        self.trace = trace  #: all candidates are wanted, not the strongest alone
         self.transient = _is_transient(recipient)
         self.diagnostic = recipient.diagnostic_code or ""
         self._known: dict[str, Sequence[Rule]] = {}
@@ -119,15 +126,15 @@ class Case:
     def _applying(self, scan: Scan) -> tuple[Rule, ...]:
         """The rules of a scan whose conditions hold here."""
         book, early = self.book, self.recipient.smtp_command in _BEFORE_RCPT
-        if scan.rules is not None and not early:
+        if not (early or scan.asking):
             return scan.rules
         return book.strongest(
             tuple(
                 [
                     hit
                     for hit in scan.hits
-                    if ((rule := book.rule[hit.rank])[CONDITIONS] == UNCONDITIONAL and not early)
-                    or self._applies(rule, scan.providers)
+                    if not (early or hit.rank in scan.asking)
+                    or self._applies(book.rule[hit.rank], scan.providers)
                 ]
             )
         )
@@ -135,7 +142,8 @@ class Case:
     def _applies(self, rule: Rule, named: frozenset[str]) -> bool:
         recipient = self.recipient
         return (
-            (not rule.reply_code or recipient.reply_code in rule.reply_code)
+            (not rule.provider or rule.provider in named or rule.provider in self.providers())
+            and (not rule.reply_code or recipient.reply_code in rule.reply_code)
             and (not rule.command or recipient.smtp_command in rule.command)
             and (not rule.action or recipient.action == rule.action)
             and (
@@ -143,7 +151,6 @@ class Case:
                 or recipient.status in rule.status
                 or any(code in rule.status for code in self.further_codes())
             )
-            and (not rule.provider or rule.provider in named or rule.provider in self.providers())
             and not self.is_too_early(rule.reason)
         )
 
@@ -157,14 +164,12 @@ class Case:
         """``reason`` is about a recipient, and none was named yet."""
         return self.recipient.smtp_command in _BEFORE_RCPT and reason in _ABOUT_RECIPIENT
 
-    def providers(self) -> frozenset[str]:
-        """Who may speak here: whom the hosts and the recipient's domain belong to."""
+    def providers(self) -> set[str | None]:
+        """Who may speak here: whom the hosts and the recipient's domain belong to; None for those that are nobody's."""
         if self._providers is None:
             recipient = self.recipient
             names = (recipient.remote_mta, recipient.address.rpartition("@")[2], self.reporting_mta)
-            self._providers = frozenset(
-                found for name in names if name and (found := self.book.provider_of(name))
-            )
+            self._providers = {self.book.provider_of(name) for name in names if name}
         return self._providers
 
     def codes(self) -> set[str]:
@@ -177,7 +182,8 @@ class Case:
             self._codes = _CODES.findall(self.diagnostic[:LIMIT]) if self.diagnostic else []
         return self._codes
 
-    def candidate(self, step: str, rule_id: str, meaning: CodeMeaning, evidence: Evidence) -> Candidate:
+    def candidate(self, step: str, rule_id: str, meaning: Meaning, evidence: Evidence) -> Candidate:
+        """What is found, as a verdict. ``meaning`` is a reason, a confidence and, where it is not the usual, a type."""
         reason, confidence, bounce_type = meaning
         usual, scope = REASONS[reason]
         if bounce_type is None:
@@ -185,7 +191,7 @@ class Case:
             bounce_type = _SOFT if soft else usual
         if bounce_type is _HARD and confidence > DISAGREEMENT_LIMIT and self._is_doubtful(reason):
             confidence = DISAGREEMENT_LIMIT
-        return _new(Candidate, (step, rule_id, reason, bounce_type, scope, round(confidence, 2), evidence))
+        return _new(Candidate, (step, rule_id, reason, bounce_type, scope, _rounded(confidence), evidence))
 
     def _is_doubtful(self, reason: Reason) -> bool:
         """Something in the evidence speaks against a dead address, or a dead domain."""
@@ -207,12 +213,15 @@ class Case:
             quoted = source, line if len(line) <= EVIDENCE_LIMIT else _excerpt(line, rule)
         else:
             quoted = "status", self.recipient.status
-        meaning = _new(CodeMeaning, (rule.reason, confidence, rule.bounce_type))
+        meaning = rule.reason, confidence, rule.bounce_type
         return self.candidate(step, rule.id, meaning, _new(Evidence, quoted))
 
-    def by_code(self, step: str, kind: str, code: str, source: str) -> Candidate | None:
+    def by_code(self, step: str, kind: str, code: str, source: str) -> list[Candidate]:
+        """What a code means; nothing where the tables do not know it."""
         meaning = self.book.tables.codes.get(f"{kind}:{code}")
-        return meaning and self.candidate(step, f"{kind}-{code}", meaning, _new(Evidence, (source, code)))
+        if not meaning:
+            return []
+        return [self.candidate(step, f"{kind}-{code}", meaning, _new(Evidence, (source, code)))]
 
 
 def _is_transient(recipient: RecipientReport) -> bool:

@@ -36,13 +36,17 @@ _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789_.+=%!/-"
 _LOCAL_END = pattern(r"(?<![\w.+=%!/-])[\w.+=%!/-]++\Z")  # as _LOCAL, with the letters of all scripts
 _DOMAIN = pattern(r"[\w-]++(?:\.[\w-]++)*")
 # Codes that each line of a long reply repeats: "550-5.7.1 " and "550 5.7.1 " anywhere, "550-" before a word.
-_REPEATED = pattern(r"[245](?<![\w.-].)\d\d(?:-(?! )|[ -](?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?")
+_REPEATED = pattern(
+    r"[245]\d\d[ -](?<![\w.-]....)(?:(?<=-)(?! )|(?=[245]\.\d))(?:[245]\.\d{1,3}\.\d{1,3} ?)?"
+)
 
 
 def spaced(text: str) -> str:
     """As much of ``text`` as is looked at, on one line with single spaces."""
     if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
-        return text[:LIMIT].rstrip()  # as nearly all are, their lines being joined
+        return (
+            text if len(text) <= LIMIT else text[:LIMIT].rstrip()
+        )  # as nearly all are, their lines being joined
     return " ".join(text[:LIMIT].split())
 
 
@@ -66,10 +70,10 @@ def _without_addresses(text: str) -> str:
     before, *pieces = text.split("@")
     folded: list[str] = []
     for piece in pieces:
-        domain = _DOMAIN.match(piece)
         local = before.rstrip(_LOCAL) if before.isascii() else _LOCAL_END.sub("", before)
-        folded.append(local if domain and len(local) < len(before) else before)
-        before = piece[domain.end() :] if domain and len(local) < len(before) else piece
+        domain = _DOMAIN.match(piece) if len(local) < len(before) else None
+        folded.append(local if domain else before)
+        before = piece[domain.end() :] if domain else piece
     return "@".join([*folded, before])
 
 
@@ -82,16 +86,17 @@ class Hit(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What one pass over a text found. ``rules`` are those of all hits, the strongest first, where none of them asks
-    for more than its words; else None.
+    """What one pass over a text found. ``asking`` are the ranks of hits that ask for more than their words; where there are
+    none, ``rules`` are those of all hits, the strongest first.
     """
 
     hits: tuple[Hit, ...]
     providers: frozenset[str]
-    rules: tuple[Rule, ...] | None
+    asking: frozenset[int]
+    rules: tuple[Rule, ...]
 
 
-NOTHING = Scan((), frozenset(), ())
+NOTHING = Scan((), frozenset(), frozenset(), ())
 
 
 class _Made(dict[int, Rule]):
@@ -168,8 +173,8 @@ class RuleBook:
             return NOTHING
         hits.sort()
         found = tuple(hits)
-        asking = [rank for rank, _, _ in found if rules[rank][CONDITIONS] != UNCONDITIONAL]
-        return Scan(found, frozenset(named), None if asking else self._strongest(found))
+        asking = frozenset([rank for rank, _, _ in found if rules[rank][CONDITIONS] != UNCONDITIONAL])
+        return Scan(found, frozenset(named), asking, () if asking else self._strongest(found))
 
     def strongest(self, hits: tuple[Hit, ...]) -> tuple[Rule, ...]:
         """The rules of ``hits`` that no longer phrase explains, each once, the strongest first."""

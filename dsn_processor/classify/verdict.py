@@ -1,6 +1,6 @@
 """RecipientReport -> Verdict. The order of evidence stands in STEPS, strongest first; docs/rules.md explains it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 from dsn_processor.classify.block import BLOCK_REASONS, find_block
 from dsn_processor.classify.case import EVIDENCE_LIMIT, Case
@@ -39,7 +39,7 @@ def judge(
     """Judge one failed or delayed recipient. Pure. With ``trace`` all candidates are kept, the winner first; else the
     search ends at the winner. ``book`` holds other rules than the package's own.
     """
-    case = Case(recipient, reporting_mta, book or default_book())
+    case = Case(recipient, reporting_mta, book or default_book(), trace=trace)
     candidates = tuple([found for step in STEPS for found in step(case)]) if trace else ()
     winner = candidates[0] if trace else _strongest(case)
     _, rule_id, reason, bounce_type, scope, confidence, evidence = winner
@@ -53,8 +53,8 @@ def judge(
 def _strongest(case: Case) -> Candidate:
     """The first candidate that any step gives; the last step always gives one."""
     for step in STEPS:
-        for candidate in step(case):
-            return candidate
+        if found := step(case):
+            return found[0]
     raise AssertionError("no step gave a candidate")
 
 
@@ -70,134 +70,136 @@ def _block(case: Case, winner: Candidate) -> Block | None:
     )
 
 
-def _words(case: Case, source: str) -> Iterator[Candidate]:
+def _words(case: Case, source: str) -> list[Candidate]:
     """What one text says: an operator's rules whatever their strength, then a provider's, then phrases of anybody."""
+    found = []
     for rule in case.rules(source):  # which come in this order
         if rule.strength < VAGUE or rule.origin == OPERATOR:
-            yield case.by_rule(_WHOSE[rule.origin], rule, source)
+            found.append(case.by_rule(_WHOSE[rule.origin], rule, source))
+            if not case.trace:
+                return found
+    return found
 
 
-def _diagnostic_words(case: Case) -> Iterator[Candidate]:
+def _diagnostic_words(case: Case) -> list[Candidate]:
     return _words(case, "diagnostic_code")
 
 
-def _notice_words(case: Case) -> Iterator[Candidate]:
+def _notice_words(case: Case) -> list[Candidate]:
     """The report's own words are asked only where the diagnostic is silent: they are farther from the failure."""
     return _words(case, "text")
 
 
-def _exit_code(case: Case) -> Iterator[Candidate]:
+def _exit_code(case: Case) -> list[Candidate]:
     """A local program's exit code (sysexits.h), as sendmail reports it: "X-Unix; 67"."""
-    if (case.recipient.diagnostic_type or "").casefold() == "x-unix":
-        yield from _present(case.by_code("exit code", "exit", case.diagnostic.strip()[:3], "diagnostic_code"))
+    if (case.recipient.diagnostic_type or "").casefold() != "x-unix":
+        return []
+    return case.by_code("exit code", "exit", case.diagnostic.strip()[:3], "diagnostic_code")
 
 
-def _diagnostic_code(case: Case) -> Iterator[Candidate]:
-    if not case.recipient.status or case.recipient.status.endswith(".0.0"):
-        yield from _further(case)
+def _diagnostic_code(case: Case) -> list[Candidate]:
+    status = case.recipient.status
+    return _further(case) if not status or status.endswith(".0.0") else []
 
 
-def _status(case: Case) -> Iterator[Candidate]:
-    for candidate in _present(case.by_code("status", "status", case.recipient.status or "", "status")):
-        if candidate.confidence >= SPECIFIC_CODE:
-            yield candidate
+def _status(case: Case) -> list[Candidate]:
+    return [candidate for candidate in _by_status(case) if candidate.confidence >= SPECIFIC_CODE]
 
 
-def _other_diagnostic_code(case: Case) -> Iterator[Candidate]:
-    if case.recipient.status and not case.recipient.status.endswith(".0.0"):
-        yield from _further(case)
+def _other_diagnostic_code(case: Case) -> list[Candidate]:
+    status = case.recipient.status
+    return _further(case) if status and not status.endswith(".0.0") else []
 
 
-def _further(case: Case) -> Iterator[Candidate]:
-    for code in dict.fromkeys(case.further_codes()):
-        if code != case.recipient.status:
-            for candidate in _present(case.by_code("enhanced code", "status", code, "diagnostic_code")):
-                if candidate.confidence >= SPECIFIC_CODE:
-                    yield candidate
+def _further(case: Case) -> list[Candidate]:
+    return [
+        candidate
+        for code in dict.fromkeys(case.further_codes())
+        if code != case.recipient.status
+        for candidate in case.by_code("enhanced code", "status", code, "diagnostic_code")
+        if candidate.confidence >= SPECIFIC_CODE
+    ]
 
 
-def _category(case: Case) -> Iterator[Candidate]:
+def _category(case: Case) -> list[Candidate]:
     category = (case.recipient.bounce_category or "").strip().casefold()
-    yield from _present(case.by_code("bounce category", "category", category, "bounce_category"))
+    return case.by_code("bounce category", "category", category, "bounce_category")
 
 
-def _guess(case: Case) -> Iterator[Candidate]:
+def _guess(case: Case) -> list[Candidate]:
     """What an unknown wording probably means; the report's own text only where there is no diagnostic."""
     source = "diagnostic_code" if case.diagnostic else "text"
     line = case.line(source)
     if not line or (source == "text" and case.names_causes()):
-        return
+        return []
     guess = case.book.guess(line, alone=not case.diagnostic)
     if not guess or case.is_too_early(guess.reason):
-        return
-    if all(
-        rule.reason is not guess.reason for rule in case.rules(source)
-    ):  # a vague phrase is seen, not guessed
-        yield case.candidate(
-            "guess",
-            guess.id,
-            CodeMeaning(guess.reason, guess.confidence),
-            Evidence(source, line[:EVIDENCE_LIMIT]),
-        )
+        return []
+    if any(rule.reason is guess.reason for rule in case.rules(source)):
+        return []  # a vague phrase is seen, not guessed
+    meaning = CodeMeaning(guess.reason, guess.confidence)
+    return [case.candidate("guess", guess.id, meaning, Evidence(source, line[:EVIDENCE_LIMIT]))]
 
 
-def _vague_phrases(case: Case) -> Iterator[Candidate]:
+def _vague_phrases(case: Case) -> list[Candidate]:
+    found = []
     for source in ("diagnostic_code", "text"):
         for rule in case.rules(source):
             if rule.origin != OPERATOR and rule.strength >= VAGUE:
-                yield case.by_rule("vague phrase", rule, source)
+                found.append(case.by_rule("vague phrase", rule, source))
+                if not case.trace:
+                    return found
+    return found
 
 
-def _vague_status(case: Case) -> Iterator[Candidate]:
-    for candidate in _present(case.by_code("status", "status", case.recipient.status or "", "status")):
-        if candidate.confidence < SPECIFIC_CODE and candidate.reason is not Reason.UNDETERMINED:
-            yield candidate
+def _vague_status(case: Case) -> list[Candidate]:
+    return [
+        candidate
+        for candidate in _by_status(case)
+        if candidate.confidence < SPECIFIC_CODE and candidate.reason is not Reason.UNDETERMINED
+    ]
 
 
-def _command(case: Case) -> Iterator[Candidate]:
-    meaning = None if case.transient else _COMMAND_MEANS.get(case.recipient.smtp_command or "")
-    if meaning:
-        yield case.candidate(
-            "smtp command",
-            f"command-{case.recipient.smtp_command}",
-            meaning,
-            Evidence("smtp_command", case.recipient.smtp_command or ""),
-        )
+def _command(case: Case) -> list[Candidate]:
+    command = case.recipient.smtp_command or ""
+    meaning = None if case.transient else _COMMAND_MEANS.get(command)
+    if not meaning:
+        return []
+    return [case.candidate("smtp command", f"command-{command}", meaning, Evidence("smtp_command", command))]
 
 
-def _reply_code(case: Case) -> Iterator[Candidate]:
-    yield from _present(case.by_code("reply code", "reply", str(case.recipient.reply_code), "reply_code"))
+def _reply_code(case: Case) -> list[Candidate]:
+    return case.by_code("reply code", "reply", str(case.recipient.reply_code), "reply_code")
 
 
-def _silent_host(case: Case) -> Iterator[Candidate]:
+def _silent_host(case: Case) -> list[Candidate]:
     """A host was tried, and no reply of it is told: the conversation came to nothing. Exim warns of delays so."""
     recipient = case.recipient
-    if case.transient and recipient.remote_mta and not case.diagnostic and not recipient.reply_code:
-        evidence = Evidence("remote_mta", recipient.remote_mta[:EVIDENCE_LIMIT])
-        yield case.candidate("action", "silent-host", CodeMeaning(Reason.NETWORK_ERROR, 0.4), evidence)
+    if not (case.transient and recipient.remote_mta) or case.diagnostic or recipient.reply_code:
+        return []
+    evidence = Evidence("remote_mta", recipient.remote_mta[:EVIDENCE_LIMIT])
+    return [case.candidate("action", "silent-host", CodeMeaning(Reason.NETWORK_ERROR, 0.4), evidence)]
 
 
-def _status_alone(case: Case) -> Iterator[Candidate]:
+def _status_alone(case: Case) -> list[Candidate]:
     """A code that names no cause still has a class: 4.0.0 is soft, 5.0.0 nothing."""
-    for candidate in _present(case.by_code("status", "status", case.recipient.status or "", "status")):
-        if candidate.reason is Reason.UNDETERMINED:
-            yield candidate
+    return [candidate for candidate in _by_status(case) if candidate.reason is Reason.UNDETERMINED]
 
 
-def _class_alone(case: Case) -> Iterator[Candidate]:
+def _class_alone(case: Case) -> list[Candidate]:
     """Neither code nor words: what will be tried again is soft, and nothing tells of the rest."""
     bounce_type = BounceType.SOFT if case.transient else BounceType.UNDETERMINED
     action = case.recipient.action or Action.FAILED
-    yield case.candidate(
-        "action",
-        "undetermined",
-        CodeMeaning(Reason.UNDETERMINED, 0.3, bounce_type),
-        Evidence("action", action.value),
-    )
+    meaning = CodeMeaning(Reason.UNDETERMINED, 0.3, bounce_type)
+    return [case.candidate("action", "undetermined", meaning, Evidence("action", action.value))]
 
 
-#: The order of evidence.
-STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
+def _by_status(case: Case) -> list[Candidate]:
+    return case.by_code("status", "status", case.recipient.status or "", "status")
+
+
+#: The order of evidence: each step gives its candidates, the strongest first.
+STEPS: tuple[Callable[[Case], list[Candidate]], ...] = (
     _diagnostic_words,
     _notice_words,
     _exit_code,
@@ -214,8 +216,3 @@ STEPS: tuple[Callable[[Case], Iterable[Candidate]], ...] = (
     _status_alone,
     _class_alone,
 )
-
-
-def _present(candidate: Candidate | None) -> Iterator[Candidate]:
-    if candidate:
-        yield candidate
