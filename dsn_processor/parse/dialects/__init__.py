@@ -10,7 +10,7 @@ from dsn_processor.parse.dsn import read_status, recipient_reports
 from dsn_processor.parse.explain import with_explanations
 from dsn_processor.parse.fallback import flufl_recipients
 from dsn_processor.parse.html import html_to_text
-from dsn_processor.parse.mail import TEXT_LIMIT, Mail, clip_lines
+from dsn_processor.parse.mail import HEAD, TEXT_LIMIT, Mail, clip_lines
 from dsn_processor.parse.mime import Part
 from dsn_processor.parse.replies import (
     find_command,
@@ -56,8 +56,14 @@ def read_plain_report(mail: Mail) -> tuple[RecipientReport, ...]:
 def _status_in_text(mail: Mail) -> list[RecipientReport]:
     """Delivery-status fields in a part of another type, or in the text."""
     for part in [*mail.text_parts, *_attached(mail)]:
-        text = mail.notice if part in mail.text_parts[:1] else split_text(part.text(TEXT_LIMIT))[0]
-        match = _RECIPIENT_FIELD.search(text) if "-recipient" in text.lower() else None
+        first = part in mail.text_parts[:1]
+        text = mail.notice if first else part.text(TEXT_LIMIT)
+        folded = mail.folded_head if first and len(text) <= HEAD else text.lower()
+        if "-recipient" not in folded:
+            continue
+        if not first:
+            text = split_text(text)[0]
+        match = _RECIPIENT_FIELD.search(text)
         if match is None:
             continue
         start = text.rfind("\n\n", 0, match.start()) + 1
@@ -72,7 +78,7 @@ def _status_in_text(mail: Mail) -> list[RecipientReport]:
 
 def _attached(mail: Mail) -> list[Part]:
     """QUIRK: gateways that attach the delivery status as a file of no particular type."""
-    if mail.status_parts:
+    if mail.status_parts or len(mail.parts) == 1:
         return []
     files = [part for part in mail.parts if part.content_type == "application/octet-stream"]
     return [part for part in files[:OTHER_PARTS] if part.end - part.start <= STATUS_FILE]

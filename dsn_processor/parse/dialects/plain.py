@@ -23,50 +23,51 @@ VALUE = 2_000  # characters of a field in which addresses are looked for
 SENTENCES = 20  # recipients believed when only running text names them
 
 _ADDRESS = r"(?:\"[^\"\n@<>]{1,64}\"|[\w!#$%&'*+/=?^`{|}~.-]{1,128})@(?:\[[\w.:]{2,60}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,12})(?!-?\w)"
-# What may be one of these has no other sign before its "@" and the right one behind the address: to ask for that first
+# The patterns below match single lines, from their first letter to the last.
+# What may begin a line has no other sign before its "@" and the right one behind the address: to ask for that first
 # spares most lines the trying of every blank.
 _MAY_START = (
-    r"[^<>@\n:]*+<?[^<>@\n]*+@(?:[^\s:;,(<-]*+(?:$|[:;,(<-]|\s(?:$|[\s(<:;,.-]|on )|(?<=on)\s)|\S*\.\.\.)"
+    r"[^<>@:]*+<?[^<>@]*+@(?:[^\s:;,(<-]*+(?:$|[:;,(<-]|\s(?:$|[\s(<:;,.-]|on )|(?<=on)\s)|\S*\.\.\.)"
 )
 _AT_START = pattern(
-    rf"^(?![ \t]*(?:[245]\d\d[- ]|\())[ \t>]{{0,40}}+(?={_MAY_START})(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@\n:]{{1,60}}[ \t])?(?P<open>[<\"'(\[]?)(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
-    r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^\n)]{0,300}\)?|<[^<>\n]{1,300}>|on [^\n]{1,60}))*"
-    r"(?P<rest>[ \t]*(?:\.\.\.|[:;,-]|\s*$|\(|[ \t]{2,}|[ \t]*;)[^\n]*)$",
+    rf"(?![ \t]*(?:[245]\d\d[- ]|\())[ \t>]{{0,40}}+(?={_MAY_START})(?:[-*•·+][ \t]{{1,4}}|\d{{1,3}}[.)][ \t]{{1,4}}|\|)?(?:[^<>@:]{{1,60}}[ \t])?[<\"'(\[]?(?:smtp:|mailto:|rfc822;[ ]?)?(?P<address>{_ADDRESS})[>\"')\]]?"
+    r"(?:[ \t]*(?:\((?:generated|expanded|reason|was|from)[^)]{0,300}\)?|<[^<>]{1,300}>|on .{1,60}))*"
+    r"(?P<rest>[ \t]*(?:\.\.\.|[:;,(-]|\s*$|[ \t]{2,}).*)",
     re.IGNORECASE,
 )
 _LABELLED = pattern(
-    r"^[ \t*>|-]{0,12}(?:final-|original-|failed |intended |e-?mail |mail |envelope |the )?"
+    r"[ \t*>|-]{0,12}(?:final-|original-|failed |intended |e-?mail |mail |envelope |the )?"
     r"(?:recipient'?s?(?: address(?:es)?)?(?:\(s\))?|to|rcpt-to|宛先|[\w ]{3,40})"
-    rf"[ \t]*(?:[:=;]|：)[ \t]*(?:rfc822;|mailto:|smtp:)?[ \t]*[<\"'\[]?(?P<address>{_ADDRESS})(?P<rest>[^\n]*)$",
+    rf"[ \t]*[:=;：][ \t]*(?:rfc822;|mailto:|smtp:)?[ \t]*[<\"'\[]?(?P<address>{_ADDRESS})(?P<rest>.*)",
     re.IGNORECASE,
 )
 _IN_REPLY = pattern(
-    rf"^[ \t>]{{0,20}}(?:<<<[ \t]*)?(?P<before>[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?)[^\n<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>[^\n]*)$"
+    rf"[ \t>]{{0,20}}(?:<<<[ \t]*)?[45]\d\d[- ](?:#?[245]\.\d{{1,3}}\.\d{{1,3}}[ ])?[^<@]{{0,80}}?<?(?P<address>{_ADDRESS})>?(?P<rest>.*)"
 )
 # "There was an error delivering your mail to <a@example.net>.": dma.
 _DELIVERING = pattern(
-    rf"^[^\n<@]{{0,60}}\bdelivering your (?:mail|message|e-?mail) to <(?P<address>{_ADDRESS})>(?P<rest>[^\n]*)$"
+    rf"[^<@]{{0,60}}\bdelivering your (?:mail|message|e-?mail) to <(?P<address>{_ADDRESS})>(?P<rest>.*)"
 )
-_BARE_START = pattern(rf"^[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t][^\n]*)$")
+_BARE_START = pattern(rf"[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t].*)")
 _ORIGINAL = pattern(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
 _NEXT = pattern(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
 _CODE = pattern(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
 _BOILER = pattern(
-    r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward|contact)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|in-reply-to|"
+    r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|"
     r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
     re.IGNORECASE,
 )
 # One of these is in whatever it finds: one pass for all of them is quicker than a try at every letter.
 _BOILER_WORDS = (
     "postmaster", "mailer-daemon", "help", "contact", "support", "question", "please ", "report ", "http", "for ", "wenden sie",
-    "administrator", "message-id", "references:", "in-reply-to", "from", "by", "via", "sender", "von:", "reply-to",
+    "administrator", "message-id", "references:", "from", "by", "via", "sender", "von:", "reply-to",
     "unsubscribe", "return-path", "envelope-from", "subject:",
 )  # fmt: skip
 _BY = pattern(r"\bby[ \t<\"']*\Z", re.IGNORECASE)  # "Scanned by gateway@example.net"
 # Whom to ask, rather than who failed, where a sentence names one.
 _ROLE = pattern(r"(?:postmaster|abuse|support|help|admin|webmaster|info)@", re.IGNORECASE)
 _END = pattern(
-    r"^[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
+    r"[ \t]*(?:-{3,}|={3,}|\*{3,}|_{3,}|message (?:headers|contents|id)\b|original message|return-path:|received:|subject:|technical details|content-type:|reporting-mta:)",
     re.IGNORECASE,
 )
 _END_BEGINS = "-=*_morstc"
