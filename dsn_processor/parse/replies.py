@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from dsn_processor.lines import one_line
 from dsn_processor.parse.charsets import decode
-from dsn_processor.patterns import holds, pattern
+from dsn_processor.patterns import pattern
 
 #: Longest reply text that is looked at, in characters.
 REPLY_LIMIT = 10_000
@@ -59,8 +59,6 @@ _REFUSING = (
     "in reply to", "in response to", "after", "after sending", "during", "in", "following", "command was", "command was:",
     ">>>", "command:", "sent:", "unable to", "failed to", "like our", "our final",
 )  # fmt: skip
-# One of these is in whatever _INTRODUCED finds.
-_COMMAND_WORDS = ("rcpt", "data", "connect", "mail from", "mail command", "helo", "hlo", "auth", "starttls", "end of message")  # fmt: skip
 _FILLING = ("the", "initial", "pipelined", "sending", "our", "final")
 _FILLERS = 3  # of them at most
 _VERBS = {
@@ -105,8 +103,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 # Sendmail's transcript: what the server said ("<<< 550 ...") before what it was turned into ("554 <a@b>... 550 ...").
 _CODE_HEARD = pattern(
-    r"^[ \t]*<<<[ \t]*([45](?:[0-5]\d|71))\b|^[45]\d\d [^\n]{1,300}\.\.\.[ ]([45](?:[0-5]\d|71))[ ]",
-    re.MULTILINE,
+    r"\n(?:[ \t]*+<<<[ \t]*([45](?:[0-5]\d|71))\b|[45]\d\d [^\n]{1,300}\.\.\.[ ]([45](?:[0-5]\d|71))[ ])"
 )
 
 
@@ -114,7 +111,7 @@ def find_reply_code(text: str) -> int | None:
     """The SMTP reply code that ``text`` states. A number counts only at the start, before an enhanced code, or after
     words that announce a reply, the start of a line among them: ask before lines are joined.
     """
-    if ("... " in text or "<<<" in text) and (match := _CODE_HEARD.search(text)):
+    if ("... " in text or "<<<" in text) and (match := _CODE_HEARD.search("\n" + text)):
         return int(match[1] or match[2])
     if code := _USUAL_CODES.get(text[:4]):
         return code
@@ -192,11 +189,13 @@ def canonical_status(class_: str, subject: str, detail: str) -> str:
 def find_command(text: str) -> str | None:
     """The SMTP command that was refused, if the text says so: CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, EOD."""
     text = text.lower()
-    told = text.find("in reply to ")
-    if told >= 0 and (match := _COMMAND.match(text, told + 12)):
+    if "in reply to " in text and (match := _COMMAND.match(text, text.find("in reply to ") + 12)):
         return _verb(match[1])
     line = text.replace("\n", " ").replace("\t", " ")
-    if not holds(line, _COMMAND_WORDS):
+    if not (  # one of these is in whatever _INTRODUCED finds
+        "rcpt" in line or "data" in line or "connect" in line or "mail from" in line or "mail command" in line
+        or "helo" in line or "hlo" in line or "auth" in line or "starttls" in line or "end of message" in line
+    ):  # fmt: skip
         return None
     for match in _INTRODUCED.finditer(line):
         if _is_refused(text[max(0, match.start(1) - _LOOK_BACK) : match.start(1)]):

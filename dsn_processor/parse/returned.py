@@ -53,8 +53,8 @@ _SEPARATOR = pattern(
     r")(?=\n|\Z)"
 )
 _HEADER_START = pattern(
-    r"^[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):",
-    re.MULTILINE | re.IGNORECASE,
+    r"\n(?=[ \t>]{0,8}(?:Received|Return-Path|Message-ID|From|Date|X-[\w-]{1,40}|DKIM-Signature|Subject|To|MIME-Version):)",
+    re.IGNORECASE,
 )
 _MSG_ID = pattern(r"<([^<>\s]{1,998})>")
 _USUAL_ID = pattern(r"<([!-;=?-~]{1,998})>")  # in ASCII, which the engine looks up in half the time
@@ -138,7 +138,7 @@ def _lower(text: str) -> str:
 
 def returned_from_text(quoted: str) -> ReturnedMessage | None:
     """Find and read the header block in the quoted end of a plain-text report."""
-    match = _HEADER_START.search(quoted)
+    match = _HEADER_START.search("\n" + quoted)
     if match is None:
         return None
     block = quoted[match.start() : match.start() + HEADER_LIMIT]

@@ -19,10 +19,10 @@ _AFTERWARDS = pattern(
     r"\n[ \t]*+<<<[ \t]*[45]\d\d[^\n]*(?:[Nn](?i:o valid recipients|eed rcpt|o recipients)|[Bb](?i:ad sequence))[^\n]*"
 )
 _AFTERWARDS_SAYS = ("no valid recipients", "need rcpt", "no recipients", "bad sequence")
-_SAID = pattern(r"^[ \t]*<<<[ \t]*(([245]\d\d)([ -])[^\n]*)$", re.MULTILINE)
+_SAID = pattern(r"\n[ \t]*+<<<[ \t]*(([245]\d\d)([ -])[^\n]*)")
 # The host, and the reply to no command: its greeting.
 _TALKING = pattern(r"\.\.\.(?<![^\n]...) while talking to ([\w.-]{1,255}?)\.?:\n+([ \t]*<<<)?")
-_DEFERRED = pattern(r"^([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)$", re.MULTILINE)
+_DEFERRED = pattern(r"\n([^\n]{1,330})\.\.\. Deferred: (4\d\d[ -][^\n]*)")
 
 
 def without_translation(words: str) -> str:
@@ -83,17 +83,17 @@ def _deferred(report: RecipientReport, notice: str) -> str | None:
     if "... Deferred: 4" not in notice:
         return None
     address = report.address.casefold()
-    return next(
-        (match[2] for match in _DEFERRED.finditer(notice) if bare_address(match[1]).casefold() == address),
-        None,
-    )
+    for match in _DEFERRED.finditer("\n" + notice):
+        if bare_address(match[1]).casefold() == address:
+            return match[2]
+    return None
 
 
 def _long_replies(notice: str) -> dict[str, str]:
     """The replies of several lines in a transcript, by their first line."""
     replies: dict[str, str] = {}
     lines: list[str] = []
-    for match in _SAID.finditer(notice):
+    for match in _SAID.finditer("\n" + notice):
         if lines and match[2] != lines[0][:3]:
             _keep(lines, replies)
         lines.append(match[1])
