@@ -47,16 +47,15 @@ _REMOVAL = pattern(
     r"delist|unblock|remov|lookup|query|listed|blocked|reputation|check|rbl|dnsbl|bl\b|postmaster",
     re.IGNORECASE,
 )
-# The zone of a list that nobody told us of: where a block names it.
+# The zone of a list that nobody told us of: where a folded block names it.
 _UNKNOWN_LIST = pattern(
-    r"(?:blocked using|(?:black|block)?listed (?:in|at|on|by)|found in|rbl on|black ?list|blocked by)[ :]+((?:[a-z0-9_-]{1,63}\.){1,6}[a-z]{2,24})\b",
-    re.IGNORECASE,
+    r"(?:blocked (?:using|by)|listed (?:in|at|on|by)|found in|rbl on|black ?list)[ :]+((?:[a-z0-9_-]{1,63}\.){1,6}[a-z]{2,24})\b"
 )
 _IPV6_COLONS = 7  # of an address written in full
 _IPV6 = pattern(r"(?<![\w:.])[0-9a-f]{1,4}:[0-9a-f:]{1,34}(?:(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE)
 # A set of letters to begin with, which the engine leaps to.
 _URL = pattern(r"[hHwW](?:(?<=[hH])[tT]{2}[pP][sS]?://|(?<=[wW])(?<![\w./@-].)[wW]{2}\.)[^\s<>\"']{3,300}")
-_HOST = pattern(r"(?<![\w.@-])[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])", re.IGNORECASE)
+_HOST = pattern(r"[a-z0-9_-](?<![\w.@-].)[a-z0-9_-]{0,62}(?:\.[a-z0-9_-]{1,63}){1,8}(?![\w-])")  # folded
 # Which checks of the sender a refusal may be about, and the words that name each.
 _CHECKS = {
     Reason.AUTH_FAILED: (
@@ -103,7 +102,7 @@ def find_block(
     folded = text.casefold()
     ip = _find_ip(text, remote_mta or "")
     url = _find_url(text, ip) if "://" in text or "www." in folded else None
-    found = _find_list(text, folded, lists, reason)
+    found = _find_list(folded, lists, reason)
     name = found[0] if found else None
     if found and found[1] == "ip" and reason in {Reason.IP_BLOCKLISTED, Reason.REPUTATION}:
         mechanism = "dnsbl"
@@ -134,7 +133,7 @@ def _ips(text: str) -> Iterator[tuple[str, int, int]]:
         parts = match[1].split(".")
         if match[2]:  # asked of a list, the address stands backwards before the zone (RFC 5782 section 2.1)
             parts.reverse()
-        if all(int(part) < 256 for part in parts) and parts[0] not in _NOBODYS:
+        if max(map(int, parts)) < 256 and parts[0] not in _NOBODYS:
             yield ".".join(parts), match.start(1), match.end(1)
     if "::" not in text and text.count(":") < _IPV6_COLONS:
         return
@@ -155,19 +154,19 @@ def _find_url(text: str, ip: str | None) -> str | None:
     return max(urls, key=lambda url: (bool(ip and ip in url), bool(_REMOVAL.search(url))))
 
 
-def _find_list(text: str, folded: str, lists: BlockLists, reason: Reason) -> tuple[str, str] | None:
+def _find_list(folded: str, lists: BlockLists, reason: Reason) -> tuple[str, str] | None:
     """The zone as it is written where it is a query zone, else the list's name; and what it lists."""
     zones = lists.zones
     mentioned = lists.mentioned(folded)
     if not mentioned.isdisjoint(zones):
-        for match in _HOST.finditer(text):
-            labels = match[0].casefold().split(".")
+        for match in _HOST.finditer(folded):
+            labels = match[0].split(".")
             # An address asked of the zone stands before it.
             if len(labels) > 5 and all(label.isdigit() for label in labels[:4]):
                 labels = labels[4:]
             for first in range(len(labels) - 1):
                 if found := zones.get(".".join(labels[first:])):
-                    is_page = labels[0] == "www" or text[: match.start()].endswith("//")
+                    is_page = labels[0] == "www" or folded.endswith("//", 0, match.start())
                     return found.name if is_page else ".".join(labels), found.lists
     if reason is not Reason.IP_BLOCKLISTED:
         return None
@@ -175,8 +174,8 @@ def _find_list(text: str, folded: str, lists: BlockLists, reason: Reason) -> tup
         for name, one in lists.of_addresses.items():
             if name in mentioned and _stands(name, folded):
                 return one.name, one.lists
-    unknown = _UNKNOWN_LIST.search(text)
-    return (unknown[1].casefold(), "ip") if unknown else None
+    unknown = _UNKNOWN_LIST.search(folded)
+    return (unknown[1], "ip") if unknown else None
 
 
 def _find_authentication(reason: Reason, folded: str, status: str | None) -> tuple[str, ...]:
