@@ -17,10 +17,11 @@ _ENCODING = pattern(rb"\ncontent-transfer-encoding[ \t]*:\s*\"?([\w-]+)", re.IGN
 # The boundary and the charset as nearly all write them; anything else is left to ``parameter``.
 _CHARSET = pattern(r";\s*charset=\"?([\w.:+-]{1,40})\"?\s*(?:;|\Z)", re.IGNORECASE)
 _BOUNDARY = pattern(r";\s*boundary=\"([^\"\\%]{1,200})\"", re.IGNORECASE)
-# Behind "Content-Type:", what nearly all reports write: "multipart/report; report-type=delivery-status; boundary=...".
+# Behind "Content-Type:", what nearly all reports write: "multipart/report; report-type=delivery-status; boundary=...". A
+# boundary without quotes ends the field.
 _USUAL_MULTIPART = pattern(
     r"[ \t]*+((?i:multipart)/[A-Za-z]{1,20}+)(?:;[ ]{0,4}+(?:\n[ \t]{1,8}+)?(?i:report-type)=\"?[\w-]{1,40}+\"?)?"
-    r";[ ]{0,4}+(?:\n[ \t]{1,8}+)?(?i:boundary)=\"([^\"\\%\n]{1,200}+)\"",
+    r";[ ]{0,4}+(?:\n[ \t]{1,8}+)?(?i:boundary)=(?:\"([^\"\\%\n]{1,200}+)\"|([\w.=+-]{1,200}+)\n(?![ \t]))",
     re.ASCII,
 )
 # The lines of a header block up to one that is odd. Usual names have a look of their own, a simpler one.
@@ -162,7 +163,7 @@ def _read(block: bytes, *, odd: bool | None = None) -> Head:
     fields = Fields(text, not odd)
     length = len(block)
     if match := fields.match("content-type", _USUAL_MULTIPART):
-        return Head(block, fields, match[1].lower(), _delimiting(match[2]), odd, length)
+        return Head(block, fields, match[1].lower(), _delimiting(match[2] or match[3]), odd, length)
     value = fields.raw("content-type") or ""
     match = _TYPE.match(value)
     kind = match[1].lower() if match else ""
