@@ -37,10 +37,30 @@ _ALIASES = {
     "tis-620": "cp874",
 }
 # The codecs mail may name. An allow-list, since Python also knows codecs that are no charsets (idna, unicode_escape).
-_ALLOWED = pattern(
-    r"(?:utf-(?:7|8|16|16le|16be|32)|utf-8-sig|ascii|(?:windows-|cp)?125[0-8]|cp(?:437|850|852|855|866|874|932|949)|"
-    r"iso-?8859-(?:[1-9]|1[0-6])|koi8-[rut]|gb18030|big5hkscs|euc-jp|iso-?2022[-_](?:jp(?:_ext|-[123])?|kr)|hz-gb-2312|"
-    r"hz|mac-roman|mac-cyrillic)\Z"
+_ALLOWED = frozenset(
+    [
+        *(
+            "ascii",
+            "utf-7",
+            "utf-8",
+            "utf-8-sig",
+            "utf-16",
+            "utf-16le",
+            "utf-16be",
+            "utf-32",
+            "mac-roman",
+            "mac-cyrillic",
+        ),
+        *("koi8-r", "koi8-t", "koi8-u", "gb18030", "big5hkscs", "euc-jp", "hz", "hz-gb-2312"),
+        *[f"cp{number}" for number in (437, 850, 852, 855, 866, 874, 932, 949)],
+        *[f"{prefix}{number}" for prefix in ("", "cp", "windows-") for number in range(1250, 1259)],
+        *[f"{prefix}{number}" for prefix in ("iso8859-", "iso-8859-") for number in range(1, 17)],
+        *[
+            f"{prefix}{language}"
+            for prefix in ("iso2022-", "iso2022_", "iso-2022-", "iso-2022_")
+            for language in ("jp", "jp_ext", "jp-1", "jp-2", "jp-3", "kr")
+        ],
+    ]
 )
 #: Bytes as numbers: bytes look for one ten times as soon as for ``b"\r"``, at which they raise and catch an error first.
 CR, ESC, NUL = b"\r\x1b\0"
@@ -81,4 +101,4 @@ def _codec(charset: str | None) -> str | None:
         return None
     name = charset.strip(" \"'").lower()
     name = _ALIASES.get(name, name)
-    return name if len(name) < 40 and _ALLOWED.match(name) else None
+    return name if name in _ALLOWED else None
