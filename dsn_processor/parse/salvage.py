@@ -25,11 +25,11 @@ _ROLES = (
     (pattern(rb"^disposition[ \t]*:", re.IGNORECASE | re.MULTILINE), DISPOSITION_TYPE),
     (pattern(rb"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE), STATUS_TYPE),
 )
-# The header of a part that ran into the one before it, with what is left of the delimiter line.
+# The header of a part that ran into the one before it, with what is left of the delimiter line and the line end before it.
 _RAN_IN = pattern(
-    rb"(?:^[^\n]{0,6}--[^\n]*\n)?^content-type:[ \t]*(?:message/(?:(?:global-)?delivery-status|feedback-report"
+    rb"\n([^\n]{0,6}--[^\n]*\n)?content-type:[ \t]*(?:message/(?:(?:global-)?delivery-status|feedback-report"
     rb"|disposition-notification|rfc822)|text/rfc822-headers)",
-    re.IGNORECASE | re.MULTILINE,
+    re.IGNORECASE,
 )
 _HEADER = pattern(
     rb"\s*(?:return-path|received|message-id|from|date|to|subject|mime-version|dkim-signature)[ \t]*:",
@@ -68,12 +68,11 @@ def _pieces(part: Part) -> list[Part]:
         return pieces
     while len(pieces) < _PARTS:
         last = pieces[-1]
-        match = _RAN_IN.search(part.raw, last.start, min(last.end, last.start + _SEARCH))
+        match = _RAN_IN.search(part.raw, last.start - 1, min(last.end, last.start + _SEARCH))
         if match is None:
             break
-        begin = match.start() if match[0][:1] in b"cC" else part.raw.index(b"\n", match.start()) + 1
-        piece = Part(part.raw, begin, last.end, part.depth)
-        last.end = match.start()
+        piece = Part(part.raw, match.end(1) if match[1] else match.start() + 1, last.end, part.depth)
+        last.end = match.start() + 1
         pieces.append(piece)
     return pieces
 

@@ -48,7 +48,7 @@ _TRACKERS = name_pattern(TRACKERS, "[!-9;-~]*")
 @once
 def is_daemon(mail: Mail) -> bool:
     """The mail's From names a program that returns mail. A name alone beside an ordinary return path is a pretence."""
-    name, _, address = mail.folded_from.rpartition("<")
+    name, _, address = mail.from_.casefold().rpartition("<")
     if contains(address, DAEMONS):
         return True
     if not name or not contains(name, DAEMONS):

@@ -121,7 +121,7 @@ def _quoted_report(mail: Mail) -> list[RecipientReport]:
     """QUIRK: relays that write a letter of their own above a report that they quote whole."""
     if not came_back(mail):
         return []
-    match = _REPORT_HEAD.search(mail.text)
+    match = _REPORT_HEAD.search(mail.text) if "multipart/report" in mail.text.lower() else None
     if match is None:
         return []
     inner = Mail(mail.text[match.start() :].encode("utf-8"))
