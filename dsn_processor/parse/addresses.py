@@ -2,7 +2,7 @@
 
 import re
 
-from dsn_processor.patterns import pattern
+from dsn_processor.patterns import holds, pattern
 
 ADDRESS_LIMIT = 1_000
 
@@ -34,8 +34,7 @@ def made_from(words: str) -> str | None:
     """The address that the failed one was made from, if ``words`` say so."""
     if "generated" not in words and "expanded" not in words:
         return None
-    folded = words.lower()
-    if not any(made in folded for made in _MADE):
+    if not holds(words.lower(), _MADE):
         return None
     match = MADE_FROM.search(words)
     return match[1] if match else None

@@ -1,5 +1,6 @@
 """A notice's own words about each recipient of a delivery-status part: what the machine-readable fields leave out."""
 
+from bisect import bisect_right
 from collections import Counter
 
 from dsn_processor.facts import RecipientReport
@@ -26,7 +27,7 @@ def with_explanations(reports: list[RecipientReport], mail: Mail) -> list[Recipi
         notice = mail.notice
         report = heard_in_full(reports[0], notice)
         return [_explained(report, _words_from(report, notice))]
-    if not any(report.action in _TOLD for report in reports):
+    if _TOLD.isdisjoint([report.action for report in reports]):
         return reports
     reports = replies_in_full(reports, mail.notice)
     return [
@@ -128,7 +129,8 @@ def _words_about_each(reports: list[RecipientReport], notice: str) -> list[str]:
         if start < 0:
             words.append("")
             continue
-        border = next((other for other in borders if other > start), len(notice))
+        after = bisect_right(borders, start)
+        border = borders[after] if after < len(borders) else len(notice)
         end = notice.find("\n\n", start, border)
         if 0 <= end < start + len(report.address) + 12:
             end = notice.find("\n\n", _after_blank(notice, end), border)
@@ -160,8 +162,8 @@ def _parted(reports: list[RecipientReport], starts: list[int], notice: str) -> t
             if (reply in said[start] if reply else find_reply_code(said[start]) is None)
         ]
         own.sort(key=shared.__getitem__)
-        start = next((start for start in own if start not in parted), first)
-        parted.append(start)
+        free = [start for start in own if start not in parted]
+        parted.append(free[0] if free else first)
     return parted, borders
 
 

@@ -67,7 +67,7 @@ def heard_in_full(report: RecipientReport, notice: str) -> RecipientReport:
 
 def replies_in_full(reports: list[RecipientReport], notice: str) -> list[RecipientReport]:
     """The reports, each with all lines of a reply of which its Diagnostic-Code holds the first."""
-    if "<<<" not in notice or not any((report.diagnostic_code or "")[3:4] == "-" for report in reports):
+    if "<<<" not in notice or "-" not in [(report.diagnostic_code or "")[3:4] for report in reports]:
         return reports
     replies = _long_replies(notice)
     return [
