@@ -9,15 +9,7 @@ import json
 import sys
 from typing import Any
 
-from dsn_processor.classify.rules import (
-    ALWAYS,
-    COMPILED,
-    SELDOM,
-    Rule,
-    digest,
-    parse_tables,
-    read_files,
-)
+from dsn_processor.classify.rules import COMPILED, digest, parse_tables, read_files
 from dsn_processor.errors import RulesError
 
 
@@ -25,19 +17,12 @@ def render() -> str:
     """The compiled file's text for the tables as they are now. Raises RulesError."""
     sources = read_files()
     tables = parse_tables(sources)._asdict()
-    rows = [_sparse(rule) for rule in tables.pop("rules")]
-    return "".join(f"{_json(row)}\n" for row in ({"digest": digest(sources), **tables}, *rows))
+    rules = tables.pop("rules")
+    return "".join(f"{_json(row)}\n" for row in ({"digest": digest(sources), **tables}, *rules))
 
 
 def _json(row: Any) -> str:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-
-
-def _sparse(rule: Rule) -> list[Any]:
-    """What every rule has, then what few have."""
-    row: list[Any] = [getattr(rule, name) for name in ALWAYS]
-    seldom = {name: getattr(rule, name) for name in SELDOM if getattr(rule, name)}
-    return [*row, seldom] if seldom else row
 
 
 def main() -> int:

@@ -53,10 +53,6 @@ class Rule(NamedTuple):
 CONDITIONS = slice(3, 8)
 UNCONDITIONAL: tuple[object, ...] = (None, (), (), (), None)
 
-#: How a rule is compiled: the fields that each has, and those that few have.
-ALWAYS = ("id", "reason", "text", "confidence", "strength", "origin")
-SELDOM = ("provider", "status", "reply_code", "command", "action", "bounce_type")
-
 
 class Row(NamedTuple):
     """A rule with what only its tests and its readers need: samples (a reply, or a table of report fields), where it
@@ -139,6 +135,9 @@ class Tables(NamedTuple):
     found_by: Index | None = None  #: tells where rules are, which then stand in the order of their weight
 
 
+_decode = json.JSONDecoder().raw_decode  # what json.loads does besides takes longer than a rule
+
+
 class Rows(Sequence[Rule]):
     """The compiled rules: lines of JSON, since a start that made all of them would take longer than to read a mail."""
 
@@ -153,7 +152,7 @@ class Rows(Sequence[Rule]):
     @overload
     def __getitem__(self, at: slice) -> Sequence[Rule]: ...
     def __getitem__(self, at: int | slice) -> Rule | Sequence[Rule]:
-        return Rows(self._lines[at]) if isinstance(at, slice) else _rule(json.loads(self._lines[at]))
+        return Rows(self._lines[at]) if isinstance(at, slice) else _rule(_decode(self._lines[at].decode())[0])
 
     def __iter__(self) -> Iterator[Rule]:
         return map(_rule, json.loads(b"[%b]" % b",".join(self._lines)))
@@ -200,15 +199,21 @@ def read_compiled(fresh: str) -> Tables | None:
 
 
 def _rule(row: list[Any]) -> Rule:
-    id_, reason, text, sure, strength, origin, *more = row
-    rule = Rule(id_, _REASONS[reason], tuple(text), confidence=sure, strength=strength, origin=origin)
-    if not more:
-        return rule
-    seldom: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in more[0].items()
-    }
-    seldom["bounce_type"] = _TYPES[seldom.get("bounce_type")]
-    return rule._replace(**seldom)
+    id_, reason, text, provider, status, replies, commands, action, kind, sure, strength, origin = row
+    return Rule(
+        id_,
+        _REASONS[reason],
+        tuple(text),
+        provider,
+        tuple(status),
+        tuple(replies),
+        tuple(commands),
+        action,
+        _TYPES[kind],
+        sure,
+        strength,
+        origin,
+    )
 
 
 _REASONS = {one.value: one for one in Reason}
