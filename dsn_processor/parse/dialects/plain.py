@@ -53,11 +53,12 @@ _BARE_START = pattern(rf"[ \t>]{{0,40}}<?(?P<address>{_ADDRESS})>?(?P<rest>[ \t]
 _ORIGINAL = pattern(r"[ \t]*original (?:address|recipient)", re.IGNORECASE)
 _NEXT = pattern(rf"[>\"')\]]{{0,2}}[ \t]{{0,8}}[,;][ \t]{{0,8}}[<\"'\[]?(?P<address>{_ADDRESS})")
 _CODE = pattern(r"\b[245]\.\d{1,3}\.\d|\b[45]\d\d\b")
+# In lower case: without regard to case every letter would be tried for all of them.
 _BOILER = pattern(
     r"postmaster|mailer-daemon|help ?desk|contact|support|question|please (?:call|e-?mail|send|forward)|report (?:it|this)|https?://|for (?:assistance|help)|wenden sie|administrator|message-id|references:|"
-    r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from",
-    re.IGNORECASE,
+    r"^\s*(?:from|by|via)\b|\bfrom:|\bsender\b|\bvon:|reply-to|unsubscribe|return-path|envelope-from|\bsubject:|mail from"
 )
+_ALIKE = str.maketrans("İıſ", "iis")  # letters that differ from ASCII's in nothing but their case
 # One of these is in whatever it finds: one pass for all of them is quicker than a try at every letter.
 _BOILER_WORDS = (
     "postmaster", "mailer-daemon", "help", "contact", "support", "question", "please ", "report ", "http", "for ", "wenden sie",
@@ -192,9 +193,8 @@ def _names_another(before: str) -> bool:
 
 
 def _is_boiler(text: str) -> bool:
-    if text.isascii() and not contains(text.lower(), _BOILER_WORDS):
-        return False
-    return _BOILER.search(text) is not None
+    folded = (text if text.isascii() else text.translate(_ALIKE)).lower()
+    return contains(folded, _BOILER_WORDS) and _BOILER.search(folded) is not None
 
 
 def _chunks(lines: Lines, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str, str]]:
