@@ -38,7 +38,7 @@ _USUAL_PARTS = 20  # of a multipart
 _CLOSING = pattern(rb"--[ \t]*(?:\r?\n|\Z)")
 _ODD_BEGINNINGS = (b"\r", b"\n", b"\xef\xbb\xbf")
 _BARE_LOOK = 4_000  # bytes of a body in which the first delimiter stands
-_SOFT_BREAK = pattern(rb"=[ \t]*\n")
+_BLANK_SOFT_BREAK = pattern(rb"=[ \t]+\n")  # with what transports add (RFC 2045 section 6.7)
 
 
 class Part:
@@ -95,7 +95,7 @@ class Part:
         if encoding == b"base64":
             return lf_lines(_decode_base64(self._lines(limit * 3 // 2 + 4))[:limit])
         if encoding == b"quoted-printable":
-            data = _SOFT_BREAK.sub(b"=\n", self._lines(limit * 3))
+            data = _BLANK_SOFT_BREAK.sub(b"=\n", self._lines(limit * 3))
             return lf_lines(binascii.a2b_qp(data)[:limit])
         return self._lines(limit)
 
