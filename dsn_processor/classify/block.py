@@ -1,7 +1,6 @@
 """Who refused us and where to ask, read from the diagnostic of a block."""
 
 import re
-from collections.abc import Iterator
 
 from dsn_processor.classify.rules import BlockList
 from dsn_processor.classify.words import Words
@@ -37,7 +36,8 @@ _SERVERS_OWN = pattern(
 _SERVERS_WORDS = ("host", "connect", "remote ", "server", "relay=", "mx for ")
 # What stands before the address of the client.
 _CLIENTS = pattern(
-    r"(?:\bclient(?: host)?|\bip(?: address)?(?: is)?|\bfrom|\byour (?:host|server)|\bsender|\baddress|\bip[=/]|=|\?|query/\w{2}/)[ :]{0,2}[\w.-]{0,50} ?[\[(<:]{0,2}\Z"
+    r"(?:c(?<!\w.)lient(?: host)?|i(?<!\w.)p(?: address)?(?: is)?|f(?<!\w.)rom|y(?<!\w.)our (?:host|server)|s(?<!\w.)ender"
+    r"|a(?<!\w.)ddress|i(?<!\w.)p[=/]|=|\?|query/\w{2}/)[ :]{0,2}[\w.-]{0,50} ?[\[(<:]{0,2}\Z"
 )
 # What stands behind the address of the client.
 _ACCUSED = pattern(
@@ -122,24 +122,27 @@ def _find_ip(text: str, remote_mta: str) -> str | None:
         before = text[max(0, start - 60) : start].casefold()
         if ip in servers or (holds(before, _SERVERS_WORDS) and _SERVERS_OWN.search(before)):
             continue
-        if _CLIENTS.search(before) or _ACCUSED.match(text[end : end + 60].casefold()):
+        if _ACCUSED.match(text[end : end + 60].casefold()) or _CLIENTS.search(before):
             return ip
         rest = rest or ip
     return rest
 
 
-def _ips(text: str) -> Iterator[tuple[str, int, int]]:
+def _ips(text: str) -> list[tuple[str, int, int]]:
+    found = []
     for match in _IPV4.finditer(text):
         parts = match[1].split(".")
         if match[2]:  # asked of a list, the address stands backwards before the zone (RFC 5782 section 2.1)
             parts.reverse()
         if max(map(int, parts)) < 256 and parts[0] not in _NOBODYS:
-            yield ".".join(parts), match.start(1), match.end(1)
-    if "::" not in text and text.count(":") < _IPV6_COLONS:
-        return
-    for match in _IPV6.finditer(text):
-        if match[0].count(":") == _IPV6_COLONS or "::" in match[0]:
-            yield match[0].lower(), match.start(), match.end()
+            found.append((".".join(parts), match.start(1), match.end(1)))
+    if "::" in text or text.count(":") >= _IPV6_COLONS:
+        found += [
+            (match[0].lower(), match.start(), match.end())
+            for match in _IPV6.finditer(text)
+            if match[0].count(":") == _IPV6_COLONS or "::" in match[0]
+        ]
+    return found
 
 
 _BETWEEN_NAMES = pattern(r"[\s\[\]();,]+")
@@ -181,15 +184,19 @@ def _find_list(folded: str, lists: BlockLists, reason: Reason) -> tuple[str, str
 def _find_authentication(reason: Reason, folded: str, status: str | None) -> tuple[str, ...]:
     if reason not in _CHECKS:
         return ()
-    named = tuple(
-        check
-        for check, words in _CHECKS[reason]
-        if any(_stands(word, folded) and not _passed(word, folded) for word in words)
-    )
+    named = [check for check, words in _CHECKS[reason] if _is_named(words, folded)]
     if named:
-        return named
+        return tuple(named)
     coded = _CHECK_OF.get((status or "").removeprefix("5.7.").removeprefix("4.7."))
     return (coded,) if coded else ()
+
+
+def _is_named(words: tuple[str, ...], text: str) -> bool:
+    """Whether the check of these words is spoken of, and was not passed."""
+    for word in words:  # noqa: SIM110  see patterns.holds
+        if word in text and _stands(word, text) and not _passed(word, text):
+            return True
+    return False
 
 
 def _stands(word: str, text: str) -> bool:
