@@ -21,9 +21,9 @@ _FIRST = pattern(
     re.IGNORECASE,
 )
 _ROLES = (
-    (pattern(rb"^feedback-type[ \t]*:", re.IGNORECASE | re.MULTILINE), FEEDBACK_TYPE),
-    (pattern(rb"^disposition[ \t]*:", re.IGNORECASE | re.MULTILINE), DISPOSITION_TYPE),
-    (pattern(rb"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE), STATUS_TYPE),
+    (pattern(rb"\nfeedback-type[ \t]*:", re.IGNORECASE), FEEDBACK_TYPE),
+    (pattern(rb"\ndisposition[ \t]*:", re.IGNORECASE), DISPOSITION_TYPE),
+    (pattern(rb"\n(?:final|original)-recipient[ \t]*:", re.IGNORECASE), STATUS_TYPE),
 )
 # The header of a part that ran into the one before it, with what is left of the delimiter line and the line end before it.
 _RAN_IN = pattern(
@@ -80,10 +80,12 @@ def _pieces(part: Part) -> list[Part]:
 def _shown_type(part: Part) -> str | None:
     if part.content_type in RETURNED_TYPES:
         return None
-    start = _start(part)
-    if not _FIRST.match(start):
-        return None
-    return next((kind for pattern, kind in _ROLES if pattern.search(start)), None)
+    start = b"\n" + _start(part)
+    if _FIRST.match(start):
+        for field, kind in _ROLES:
+            if field.search(start):
+                return kind
+    return None
 
 
 def _start(part: Part) -> bytes:

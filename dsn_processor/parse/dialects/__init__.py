@@ -104,7 +104,7 @@ def _reports(mail: Mail, notice: str) -> list[RecipientReport]:
     found = find_recipients(mail, notice)
     action = text_action(mail)
     # Where the addresses stand in a bare list, what the notice says is said of all of them.
-    if len(found) > 1 and not any(one.words for one in found):
+    if len(found) > 1 and {one.words for one in found} == {""}:
         first = _report(found[0], _unlisted(notice[:NOTICE], found), action, alone=True)
         return [first._replace(address=one.address, original=one.original) for one in found]
     return [_report(one, notice, action, alone=len(found) == 1) for one in found]

@@ -129,7 +129,7 @@ class Others:
 def _names(text: str, folded: str) -> bool:
     """Whether ``folded`` is one of the addresses in a field."""
     text = text[:VALUE]
-    return folded in text.casefold() and any(folded == one.casefold() for one in addresses_in(text))
+    return folded in text.casefold() and folded in [one.casefold() for one in addresses_in(text)]
 
 
 Shape = Callable[[Lines, Container[str]], list[Found]]
