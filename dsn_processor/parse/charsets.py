@@ -63,7 +63,7 @@ _ALLOWED = frozenset(
     ]
 )
 #: Bytes as numbers: bytes look for one ten times as soon as for ``b"\r"``, at which they raise and catch an error first.
-CR, ESC, NUL = b"\r\x1b\0"
+CR, ESC, NUL, COLON = b"\r\x1b\0:"
 _WIDE = frozenset({"utf-16", "utf-16le", "utf-16be", "utf-32"})
 _ESCAPE_JP = pattern(rb"\x1b\$[@B]")
 

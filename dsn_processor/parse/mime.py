@@ -6,7 +6,7 @@ import binascii
 import re
 
 from dsn_processor.facts import Defect
-from dsn_processor.parse.charsets import CR, NUL, decode
+from dsn_processor.parse.charsets import COLON, CR, NUL, decode
 from dsn_processor.parse.fields import HEADER_LIMIT
 from dsn_processor.parse.heads import (
     DoubtError,
@@ -267,7 +267,7 @@ def _usual_spans(part: Part, line_end: bytes) -> list[tuple[int, int]] | None:
     at = raw.find(delimiter, start, end)
     if at < 0 or raw[at - width : at] != line_end:
         return None
-    if at > start and b":" in raw[start:at] and _LOST_PART.search(lf_lines(raw[start:at])):
+    if at > start and COLON in raw[start:at] and _LOST_PART.search(lf_lines(raw[start:at])):
         return None
     spans: list[tuple[int, int]] = []
     after = at + length
@@ -278,7 +278,8 @@ def _usual_spans(part: Part, line_end: bytes) -> list[tuple[int, int]] | None:
             return None
         spans.append((after, at - width))
         after = at + length
-    return spans if _CLOSING.match(raw, after, end) else None
+    closes = raw[after : after + 2 + width] == b"--" + line_end or _CLOSING.match(raw, after, end)
+    return spans if closes else None
 
 
 def _spans(part: Part, defects: list[Defect]) -> list[tuple[int, int]]:
