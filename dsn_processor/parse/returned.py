@@ -21,15 +21,16 @@ RETURNED_TYPES = frozenset(
     }
 )
 
-# What a line begins with that parts a notice from the message quoted below it, in lower case: few lines do, so that
-# most texts are spared the rest. A row of Sendmail's parts nothing.
+# What a line begins with that parts a notice from the message quoted below it. Few lines do: most texts need neither be
+# folded nor searched for the rest. A row of Sendmail's parts nothing.
 _PARTING = pattern(
-    r"\n[ \t>]*+(?=[-*=tyacorumbh][-*=ho rlen])(?=-{2,}+"
-    r"(?! ?(?:transcript of session follows|the following addresses had (?:permanent fatal|transient non-fatal) errors) -++\n)"
-    r"|\*\*\*|===|the (?:[orut]|me|he|fi)|your (?:[oru]|m\w+ [rbfs])|a copy of |copy of |o(?:riginal |ld )"
-    r"|re(?:turned |jected |ceived:|turn-path:)|undelivered |message header|below this line |header)"
+    r"\n[ \t>]*+(?=[-*=TtYyAaCcOoRrUuMmBbHh][-*=HhOo RrLlEeNn])(?=-{2,}+(?! ?(?ai:transcript of session follows"
+    r"|the following addresses had (?:permanent fatal|transient non-fatal) errors) -++\n)"
+    r"|\*\*\*|===|[Tt](?ai:he (?:[orut]|me|he|fi))|[Yy](?ai:our (?:[oru]|m\w+ [rbfs]))|[Aa](?ai: copy of )"
+    r"|[Cc](?ai:opy of )|[Oo](?ai:riginal |ld )|[Rr](?ai:e(?:turned |jected |ceived:|turn-path:))"
+    r"|[Uu](?ai:ndelivered )|[Mm](?ai:essage header)|[Bb](?ai:elow this line )|[Hh](?ai:eader))"
 )
-# Rows of signs are taken whole, since a search would try every length of them with all that may follow.
+# Such a line from there on, in lower case. Rows of signs are taken whole, since a search would try every length of them with all that may follow.
 _SEPARATOR = pattern(
     r"(?:-{2,}+[ ]?(?:this is a copy of (?:the|your) (?:original )?message|below this line is a copy of the message|"
     r".{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
@@ -118,10 +119,10 @@ def _text(value: str | None) -> str | None:
 def split_text(text: str) -> tuple[str, str]:
     """Part a plain-text report: (the report's own words, the returned message quoted below them)."""
     position = 0
-    folded = _lower(text)
-    while match := _PARTING.search(folded, position):
+    while match := _PARTING.search(text, position):
         position = match.end()
-        if _SEPARATOR.match(folded, position):
+        end = text.find("\n", position)
+        if _SEPARATOR.match(_lower(text[position : end if end >= 0 else None])):
             own = text[: match.start() + 1]
             # A separator with nothing before it separates nothing.
             if own.strip():
