@@ -30,7 +30,8 @@ _PARTING = pattern(
     r"|[Cc](?ai:opy of )|[Oo](?ai:riginal |ld )|[Rr](?ai:e(?:turned |jected |ceived:|turn-path:))"
     r"|[Uu](?ai:ndelivered )|[Mm](?ai:essage header)|[Bb](?ai:elow this line )|[Hh](?ai:eader))"
 )
-# Such a line from there on, in lower case. Rows of signs are taken whole, since a search would try every length of them with all that may follow.
+# Such a line from there on, in lower case. Rows of signs are taken whole, since a search would try every length of them
+# with all that may follow.
 _SEPARATOR = pattern(
     r"(?:-{2,}+[ ]?(?:this is a copy of (?:the|your) (?:original )?message|below this line is a copy of the message|"
     r".{0,40}original message|.{0,30}original header|.{0,40}returned (?:message|mail)|"
