@@ -62,6 +62,41 @@ def test_shapes(text, expected):
     assert parsed.returned_message.message_id == "sent@example.com"
 
 
+BEGUN = (
+    "{}",
+    "{}:",
+    "  > {} ...User unknown",
+    "{}...gone",
+    "- {}",
+    "• {}, ",
+    "12) {}  no such user",
+    "|{} ; full",
+    '"Ann Doe" <{}>',
+    "<smtp:{}> on Monday",
+    "[mailto:{}](was bob@example.org)",
+    "RFC822; {} (reason: 550 no)",
+    "No such user here: {}",
+    "* e-mail address = {}",
+    "Rcpt-To：{}",
+    "宛先： <{}>",
+    "Recipient's addresses(s): {}",
+)
+
+
+@pytest.mark.parametrize("line", BEGUN)
+def test_a_line_that_an_address_or_a_label_begins(line):
+    parsed = daemon(f"It failed:\n\n{line.format('ann@example.net')}\n")
+    assert [one.address for one in parsed.recipients] == ["ann@example.net"]
+
+
+@pytest.mark.parametrize(
+    "line", ("Mail to {} is read here", "RCPT TO is not: <{}>", "ask <x> {}", "{} reads it")
+)
+def test_a_line_that_an_address_only_stands_in_is_second_choice(line):
+    parsed = daemon(f"It failed:\n\n{line.format('bob@example.org')}\n\n<ann@example.net>:\nno mailbox\n")
+    assert [one.address for one in parsed.recipients] == ["ann@example.net"]
+
+
 def test_a_refused_name_and_the_address_it_stands_for_are_one():
     text = "  Recipient address: {}\n  Original address: ann@example.net\n  Reason: Over quota\n"
     for name, address in (
