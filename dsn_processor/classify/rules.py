@@ -231,7 +231,9 @@ def index_of(rules: Iterable[Rule]) -> Index:
         else:
             for code in rule.status:
                 index.status.setdefault(code, []).append(rank)
-    return index
+    return index._replace(
+        words=dict(sorted(index.words.items()))
+    )  # each start sorts them, which is quick then
 
 
 def read_files() -> tuple[bytes, ...]:
