@@ -14,8 +14,9 @@ ENCODED_WORD_LIMIT = 200  # encoded words decoded in one value
 
 # One field with its folded lines. Each alternative consumes what it matches once: linear.
 _FIELD = pattern(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
-# What follows a field's name: a line, as far as values are read, and its folded lines.
-_VALUE = pattern(rf"[ \t]*+(.{{0,{VALUE_LIMIT}}}+(?:\n[ \t].*+)*)")
+_FOLDING = (" ", "\t")
+# What follows a field's name, with its folded lines.
+_VALUE = pattern(r"[ \t]*+(.*+(?:\n[ \t].*+)*)")
 _BLANKS_BEHIND = pattern(r"\n[!-9;-~]+[ \t]+:")
 _ENCODED_WORD = pattern(r"=\?([^?\s=]{1,60})\?([BbQq])\?([^?\n]{0,2000})\?=")
 _Q_ESCAPE = pattern(rb"=([0-9A-Fa-f]{2})")
@@ -104,10 +105,14 @@ class Fields:
         start = self._lower.find(needle)
         if start < 0:
             return None
-        match = _VALUE.match(self._block, start + len(needle))
+        block = self._block
+        start += len(needle)
+        end = block.find("\n", start)
+        if 0 <= end < start + VALUE_LIMIT and block[end + 1 : end + 2] not in _FOLDING:
+            return block[start:end].strip()
+        match = _VALUE.match(block, start)
         assert match is not None  # an empty value matches, too
-        value = match[1]
-        return unfold(value) if "\n" in value else value.strip()
+        return unfold(match[1])
 
     def text(self, name: str) -> str | None:
         """The first value of a field as text: encoded words and raw 8-bit decoded."""
