@@ -48,7 +48,7 @@ SUBJECTS = (
     "onbestelbaar", "niet bezorgd", "niet afgeleverd", "kan niet worden bezorgd", "olevererbart", "oleverbart", "kunde inte levereras", "ej levererad",
     "kan ikke leveres", "ikke leveret", "kunne ikke leveres", "toimitus epäonnistui", "ei voitu toimittaa", "niedostarcz", "nie dostarczono", "zwrot", "nie można dostarczyć",
     "nedoručen", "nedoruč", "kézbesíthetetlen", "teslim edilemedi", "iletilemedi", "gönderilemedi", "недостав", "не доставлен", "невозможно доставить", "ошибка доставки",
-    "недоставленное", "не может быть доставлено", "μη παραδοτέο", "αποτυχία παράδοσης", "退信", "无法送达", "未送达", "投递失败", "传输失败", "传送失败", "无法投递", "發送失敗", "無法傳遞", "退回",
+    "недоставленное", "не может быть доставлено", "μη παραδοτέο", "αποτυχία παράδοσησ", "退信", "无法送达", "未送达", "投递失败", "传输失败", "传送失败", "无法投递", "發送失敗", "無法傳遞", "退回",
     "配信不能", "配信できません", "送信できません", "届きません", "エラーメール", "配信エラー", "送信エラー", "不達", "반송", "배달 실패", "전송 실패", "전송되지", "배달되지", "tidak terkirim", "gagal terkirim",
     "không gửi được", "לא ניתן", "تعذر", "فشل",
 )  # fmt: skip
@@ -124,11 +124,11 @@ AUTO_SUBJECTS = (
 ABSENCES = (
     "i am out of", "i'm out of", "i will be out of", "i'll be out of", "currently out of", "out of the office until", "out of the office from", "out of the office with", "out of office until", "out of office from", "i am on vacation", "i'm on vacation", "on annual leave", "on maternity leave", "on parental leave", "on paternity leave", "on sick leave", "i am currently away", "i'm currently away", "no longer work", "no longer with the", "no longer employed", "has left the company",
     "not monitored", "no longer monitored", "unmonitored", "automatic reply", "automated reply", "automated response", "automatically generated", "auto-reply", "autoreply", "autoresponder", "limited access to e", "no access to e", "thank you for contacting", "has been received and", "we have received your", "we got your request",
-    "nicht im büro", "nicht im haus", "außer haus", "außer büro", "bin ich abwesend", "im urlaub", "in elternzeit", "nicht erreichbar", "wieder erreichbar", "wieder für sie da", "nicht mehr im unternehmen", "automatisch generiert", "automatisch erstellt", "automatische antwort", "ist bei uns eingegangen", "nicht mehr betreut", "nicht mehr gelesen",
+    "nicht im büro", "nicht im haus", "ausser haus", "ausser büro", "bin ich abwesend", "im urlaub", "in elternzeit", "nicht erreichbar", "wieder erreichbar", "wieder für sie da", "nicht mehr im unternehmen", "automatisch generiert", "automatisch erstellt", "automatische antwort", "ist bei uns eingegangen", "nicht mehr betreut", "nicht mehr gelesen",
     "absent du bureau", "absente du bureau", "je suis absent", "en congé", "de retour le", "réponse automatique", "message automatique", "ne travaille plus", "bien reçu votre", "estoy de vacaciones", "fuera de la oficina", "no estoy en la oficina", "de vacaciones", "respuesta automática", "mensaje automático", "ya no trabaja", "hemos recibido su",
     "estou de férias", "fora do escritório", "ausente do escritório", "resposta automática", "mensagem automática", "não trabalha mais", "recebemos sua", "recebemos a sua", "fuori ufficio", "sono in ferie", "sarò assente", "risposta automatica", "messaggio automatico", "non lavora più", "abbiamo ricevuto",
     "ben ik afwezig", "ik ben afwezig", "niet op kantoor", "met vakantie", "op vakantie", "niet meer werkzaam", "automatisch antwoord", "automatisch gegenereerd", "på semester", "inte på kontoret", "är ledig", "på ferie", "ikke på kontoret", "lomalla", "en ole tavoitettavissa", "na urlopie", "poza biurem", "wiadomość automatyczna", "mimo kancelář", "na dovolen",
-    "szabadságon", "în concediu", "izindeyim", "ofis dışında", "в отпуске", "не в офисе", "буду отсутствовать", "автоматический ответ", "у відпустці", "σε άδεια", "εκτός γραφείου", "休假中", "正在休假", "不在办公室", "自动回复", "不在にし", "休暇をいただ", "休暇中", "自動返信", "휴가 중", "휴가입니다", "부재중", "đang nghỉ", "sedang cuti",
+    "szabadságon", "în concediu", "izindeyim", "ofis dışında", "в отпуске", "не в офисе", "буду отсутствовать", "автоматический ответ", "у відпустці", "σε άδεια", "εκτόσ γραφείου", "休假中", "正在休假", "不在办公室", "自动回复", "不在にし", "休暇をいただ", "休暇中", "自動返信", "휴가 중", "휴가입니다", "부재중", "đang nghỉ", "sedang cuti",
 )  # fmt: skip
 
 #: Subjects under which mail programs confirm that a mail was opened or deleted, and what such a text says.

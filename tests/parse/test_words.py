@@ -22,6 +22,7 @@ def test_every_word_is_found_in_any_text(name):
     """Texts of ASCII are searched by other means than those with letters of other scripts."""
     table = TABLES[name]
     for word in table:
+        assert word == word.casefold()  # as the texts are
         for around in ("{}", "so: {}.", "über: {} …", "so: {}." + " " * 300):
             assert contains(around.format(word), table), word
     assert not contains("0 1 2", table)
