@@ -231,9 +231,8 @@ def index_of(rules: Iterable[Rule]) -> Index:
         else:
             for code in rule.status:
                 index.status.setdefault(code, []).append(rank)
-    return index._replace(
-        words=dict(sorted(index.words.items()))
-    )  # each start sorts them, which is quick then
+    # Each start sorts the words, which is quick where they stand so.
+    return index._replace(words=dict(sorted(index.words.items())))
 
 
 def read_files() -> tuple[bytes, ...]:
