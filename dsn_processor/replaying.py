@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BATCH_MAILS = 256  # mails committed together
 BATCH_BYTES = 8_000_000  # bytes of mail after which a batch is committed at the latest
 _FEW, _FEW_TO_FORK = 4, 1  # batches that are read sooner than two processes start
+_AHEAD = 4  # batches that forked workers read while the database is opened
 
 
 @dataclass(slots=True)
@@ -96,16 +97,27 @@ def supplied(
     """
     batches = _batches(items, tally, skipped)
     few = _FEW_TO_FORK if fork else _FEW
-    ahead = list(islice(batches, few + 1)) if workers > 1 else []
+    ahead = list(islice(batches, _AHEAD if fork else few + 1)) if workers > 1 else []
     with ExitStack() as closing:
         many = len(ahead) > few
         if many and fork:
             warm_up()
         team = [closing.enter_context(Worker(fork=fork)) for _ in range(workers)] if many else []
-        begun = [Batch(bulk.unsifted(batch), rules()) for batch in ahead[: len(team)]] if fork else []
+        begun = [Batch(bulk.unsifted(mails), rules()) for mails in _shared(ahead, len(team))] if fork else []
         for worker, batch in zip(team, begun, strict=False):
             worker.begin(batch)
-        yield Supply(chain(ahead[len(begun) :], batches), team, begun)
+        yield Supply(chain(() if begun else ahead, batches), team, begun)
+
+
+def _shared(batches: Sequence[list[InboundMessage]], workers: int) -> list[list[InboundMessage]]:
+    """The mails of all batches in their order, parted among so many ``workers``, or as many as there are batches for."""
+    if not workers:
+        return []
+    each = -(-len(batches) // workers)
+    return [
+        [mail for batch in batches[start : start + each] for mail in batch]
+        for start in range(0, len(batches), each)
+    ]
 
 
 def replay(

@@ -17,7 +17,7 @@ from dsn_processor.facts import InboundMessage
 from dsn_processor.pipeline import Unread
 from dsn_processor.reading import rules_version
 from dsn_processor.record.store import Store
-from dsn_processor.replaying import Tally, replay, supplied
+from dsn_processor.replaying import Tally, _shared, replay, supplied
 from dsn_processor.teach.own import load_rules
 from dsn_processor.terms import MessageState
 
@@ -89,6 +89,20 @@ def test_many_processes_say_what_one_says(tmp_path, mails, count):
     assert [(o.source, o.message_id, o.duplicate) for o in many[0]] == [
         (o.source, o.message_id, o.duplicate) for o in one[0]
     ]
+
+
+@pytest.mark.parametrize(
+    ("batches", "workers", "shares"),
+    [
+        (4, 2, ["abcd", "efgh"]),
+        (3, 2, ["abcd", "ef"]),
+        (2, 4, ["ab", "cd"]),
+        (4, 3, ["abcd", "efgh"]),
+        (4, 0, []),
+    ],
+)
+def test_what_workers_begin_with_is_all_of_the_first_batches_in_order(batches, workers, shares):
+    assert _shared(["ab", "cd", "ef", "gh"][:batches], workers) == list(map(list, shares))
 
 
 def test_what_is_known_is_not_read_again(url, mails):
