@@ -67,6 +67,7 @@ class Delivery:
         self.more = more  # for the deliverer
         self.faults = []  # raised by the store, one an exchange
         self.broken = None  # raised by the store, and nobody asked for it
+        self.vain = 0  # waits in a row with nothing to deliver
 
     async def exchange(self, outcomes, wanted, now):
         if self.faults:
@@ -86,6 +87,7 @@ class Delivery:
             woken.cancel()
             return
         following = self.store.outbox.next_at()
+        self.vain = 0 if following else self.vain + 1
         self.now = max(self.now + seconds, following or 0.0)
         await asyncio.sleep(0 if following else 0.01)
 
@@ -113,6 +115,7 @@ class Delivery:
             while not done() and not task.done():
                 await asyncio.sleep(0.002)
                 assert self.now < START + 31_536_000, "a year has gone by"
+                assert self.vain < 1_000, "there is nothing to deliver"  # ten seconds
                 if self.broken:
                     raise self.broken
             if task.done():

@@ -29,7 +29,8 @@ def test_attempts_follow_the_schedule_and_end_among_the_dead(store, status):
 
             sink.answer = no
             tell(store, "a@example.net", "a@example.net")
-            await delivery.until(lambda: len(sink.got) == 10 and store.outbox.figures().dead == 1)
+            # The other one may begin before anybody looks.
+            await delivery.until(lambda: store.outbox.figures().dead > 0)
             [dead] = rows(store, state=State.DEAD)
             at = [
                 time for time, request in zip(times, sink.got, strict=True) if request.id == dead.message_id
