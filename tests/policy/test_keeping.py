@@ -96,7 +96,7 @@ def test_a_suppression_ends_by_itself(store, mail):
     for seconds, expected in ((86_399, Standing.ACTIVE), (86_400, Standing.EXPIRED)):
         now = at + timedelta(seconds=seconds)
         assert [one.standing for one in listed(store, now)] == [expected]
-        assert bool(store.addresses.check(["bob@example.net"], now)) == (standing is Standing.ACTIVE)
+        assert bool(store.addresses.check(["bob@example.net"], now)) == (expected is Standing.ACTIVE)
 
 
 @pytest.mark.parametrize("source", ["smtp:192.0.2.1", "lmtp:unix", "imap:a/INBOX#1", "pop3:a#1", "ingest"])
