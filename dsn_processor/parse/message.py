@@ -55,7 +55,7 @@ def parse_messages(mails: Sequence[tuple[bytes, Envelope | None]]) -> list[Parse
         for mail, reports in zip(opened, explained, strict=True)
     ]
     read = [
-        _read_plain(mail) if look is not None and look.may_report else reports
+        read_plain_report(mail) if look is not None and look.may_report else reports
         for mail, look, reports in zip(opened, seen, explained, strict=True)
     ]
     return [_concluded(mail, look, reports) for mail, look, reports in zip(opened, seen, read, strict=True)]
@@ -114,10 +114,6 @@ def _seen(mail: Mail) -> _Look:
     if mail.status_parts and not is_forward(mail):
         score += 3
     return _Look(False, challenge, not looks_returned(mail) and is_auto_reply(mail), score)
-
-
-def _read_plain(mail: Mail) -> tuple[RecipientReport, ...]:
-    return read_plain_report(mail)
 
 
 def _concluded(mail: Mail, look: _Look | None, recipients: tuple[RecipientReport, ...]) -> ParsedMessage:
