@@ -43,10 +43,9 @@ _REPEATED = pattern(
 
 def spaced(text: str) -> str:
     """As much of ``text`` as is looked at, on one line with single spaces."""
+    # As nearly all are, their lines being joined.
     if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
-        return (
-            text if len(text) <= LIMIT else text[:LIMIT].rstrip()
-        )  # as nearly all are, their lines being joined
+        return text if len(text) <= LIMIT else text[:LIMIT].rstrip()
     return " ".join(text[:LIMIT].split())
 
 

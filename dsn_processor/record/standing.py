@@ -49,7 +49,7 @@ _HAPPENINGS = " UNION ALL ".join(
 )
 # The same of addresses that have more events than are looked at: no more than are wanted are read.
 _NEWEST_HAPPENINGS = " UNION ALL ".join(
-    f"""SELECT {address}, {_TELLING} FROM json_each(?) AS wanted JOIN {_EVENTS} AND event.id IN (SELECT event.id FROM {_EVENTS}
+    f"""SELECT {address}, {_TELLING} FROM json_each(?) AS wanted JOIN {_EVENTS} WHERE event.id IN (SELECT event.id FROM {_EVENTS}
     WHERE {address} = wanted.value {more} AND {_COUNTING} ORDER BY occurred_at DESC, identity DESC LIMIT ?)"""  # noqa: S608
     for address, more in _ADDRESSES
 )
